@@ -1,0 +1,1 @@
+"""Turns pinned public packages into the model files that everybody runs."""

@@ -1,0 +1,1 @@
+"""The inyeon command, the only place that starts all services."""

@@ -1,0 +1,1 @@
+"""The door: development identity, signalling, the status page."""

@@ -1,0 +1,1 @@
+"""What is safe, who decides, who may appeal."""
