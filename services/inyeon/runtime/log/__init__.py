@@ -1,0 +1,1 @@
+"""The log port: what crosses services goes through here."""

@@ -1,0 +1,1 @@
+"""The store port: what a service owns stays here, with its outbox."""

@@ -1,0 +1,1 @@
+"""The one stream protocol, server side; used by Observe, Seek and Converse."""
