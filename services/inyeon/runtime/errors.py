@@ -1,8 +1,10 @@
-"""Errors of the ground. Each has a gRPC code, a reason (UPPER_SNAKE, for ErrorInfo) and, where it applies, a field.
+"""Errors of the ground. Each has a gRPC code, a reason (UPPER_SNAKE, for ErrorInfo) and, where it
+applies, a field.
 
 InyeonError
 ├── InvalidRequest            INVALID_ARGUMENT   names the field
-├── NotAuthenticated          UNAUTHENTICATED    TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_FOREIGN
+├── NotAuthenticated          UNAUTHENTICATED    TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID,
+TOKEN_FOREIGN
 ├── NotAllowed                PERMISSION_DENIED
 │   └── StatementRefused      a pass or a grant that does not hold
 ├── NotFound                  NOT_FOUND
@@ -15,14 +17,22 @@ InyeonError
 ├── Unavailable               UNAVAILABLE
 │   ├── LogUnavailable
 │   └── StoreUnavailable
+│       └── StoreBusy         the write lock was not free in time
 ├── LogError                  INTERNAL
 │   ├── UnknownTopic
 │   ├── TopicMismatch
 │   ├── RecordTooLarge
-│   └── LogFenced
+│   ├── InvalidRecord         names the field
+│   ├── LogFenced
+│   ├── LogCorrupt            the file is truncated, garbage or of a newer version
+│   └── ConsumerStopped       too many poison records
+├── StoreError                INTERNAL
+│   ├── StoreCorrupt          the file is truncated or garbage
+│   └── MigrationFailed       the tables could not be brought to the newest revision
 └── SettingsRefused           the process does not start
 
-Services derive their own trees from these classes; one interceptor maps them by `code`, `reason` and `field`.
+Services derive their own trees from these classes; one interceptor maps them by `code`, `reason`
+and `field`.
 """
 
 from __future__ import annotations
@@ -143,8 +153,14 @@ class StoreUnavailable(Unavailable):
     reason = "STORE_UNAVAILABLE"
 
 
+class StoreBusy(StoreUnavailable):
+    """The write lock was not free in time."""
+
+    reason = "STORE_BUSY"
+
+
 class LogError(InyeonError):
-    """Wrong use of the log."""
+    """Wrong use of the log, or a log that cannot be used."""
 
     reason = "LOG_ERROR"
 
@@ -171,6 +187,42 @@ class LogFenced(LogError):
     """Another member holds the partition now."""
 
     reason = "LOG_FENCED"
+
+
+class InvalidRecord(LogError):
+    """A field of a record is not as the log wants it."""
+
+    reason = "INVALID_RECORD"
+
+
+class LogCorrupt(LogError):
+    """The file is truncated, garbage, foreign or of a newer version."""
+
+    reason = "LOG_CORRUPT"
+
+
+class ConsumerStopped(LogError):
+    """Too many poison records: rather stop than divert everything."""
+
+    reason = "CONSUMER_STOPPED"
+
+
+class StoreError(InyeonError):
+    """A store that cannot be used."""
+
+    reason = "STORE_ERROR"
+
+
+class StoreCorrupt(StoreError):
+    """The file is truncated, garbage or foreign."""
+
+    reason = "STORE_CORRUPT"
+
+
+class MigrationFailed(StoreError):
+    """The tables could not be brought to the newest revision."""
+
+    reason = "MIGRATION_FAILED"
 
 
 class SettingsRefused(InyeonError):

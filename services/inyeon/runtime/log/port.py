@@ -1,7 +1,9 @@
-"""The seam to the log. Adapters: `embedded` (SQLite, durable), `memory` (twin for tests), Kafka later.
+"""The seam to the log. Adapters: `embedded` (SQLite, durable), `memory` (twin for tests), Kafka
+later.
 
-Two ways to read. **Group**: each record goes to one member of the group, which commits what it has done. **All**: every
-reader gets every record from the start and is ready only when it has caught up.
+Two ways to read. **Group**: each record goes to one member of the group, which commits what it has
+done. **All**: every reader gets every record from the start and is ready only when it has caught
+up.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A record to publish. `key` is never empty; `value` None is a tombstone (compacted topics only).
+    """A record to publish. `key` is never empty; `value` None is a tombstone (compacted topics
+    only).
 
     `partition_key` picks the partition where it is not `key` (tickets go by pool).
     """
@@ -62,9 +65,11 @@ class GroupConsumer(Protocol):
     """A member of a consumer group. Used by one task at a time."""
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Next records of the partitions held, in order within a partition; empty after `timeout_s` without any.
+        """Next records of the partitions held, in order within a partition; empty after `timeout_s`
+        without any.
 
-        What was returned is not given again to this member unless it is lost before a commit (at least once).
+        What was returned is not given again to this member unless it is lost before a commit (at
+        least once).
         """
         ...
 
@@ -105,13 +110,15 @@ class Log(Protocol):
         ...
 
     async def publish(self, records: Sequence[NewRecord]) -> Sequence[Position]:
-        """Appends in order; durable (fsync) when it returns. Raises UnknownTopic, RecordTooLarge, LogUnavailable."""
+        """Appends in order; durable (fsync) when it returns. Raises UnknownTopic, RecordTooLarge,
+        LogUnavailable."""
         ...
 
     async def join(
         self, group: str, topics: Sequence[str], start_from: datetime | None = None
     ) -> GroupConsumer:
-        """Joins a group. Where the group has no commit yet, starts at the beginning or at `start_from`."""
+        """Joins a group. Where the group has no commit yet, starts at the beginning or at
+        `start_from`."""
         ...
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:

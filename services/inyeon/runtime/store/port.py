@@ -1,7 +1,8 @@
-"""The seam to a service's own store: SQLAlchemy 2 Core over SQLite (PostgreSQL next), with an outbox.
+"""The seam to a service's own store: SQLAlchemy 2 Core over SQLite (PostgreSQL next), with an
+outbox.
 
-State and event are written in one transaction; a relay publishes the outbox in commit order. Each event of a fact
-carries a per-key `version` taken under the row lock of its fact.
+State and event are written in one transaction; a relay publishes the outbox in commit order. Each
+event of a fact carries a per-key `version` taken under the row lock of its fact.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ class Transaction(Protocol):
         ...
 
     async def next_version(self, fact: str) -> int:
-        """Next version of a fact such as `verdict:<user>`, from 1, rising without gaps within committed transactions."""
+        """Next version of a fact such as `verdict:<user>`, from 1, rising without gaps within
+        committed transactions."""
         ...
 
     async def emit(self, record: NewRecord) -> None:
-        """Puts an event into the outbox; it is published after the commit, in commit order, at least once."""
+        """Puts an event into the outbox; it is published after the commit, in commit order, at
+        least once."""
         ...
 
 
