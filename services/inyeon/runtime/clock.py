@@ -60,7 +60,9 @@ class ManualClock:
         await waiter
 
     async def advance(self, duration_s: float) -> None:
-        """Moves time and wakes, in order, everybody whose time has come, each with a turn of the loop."""
+        """Moves time and wakes, in order, everybody whose time has come, each with a turn of the
+        loop.
+        """
         end_s = self._elapsed_s + duration_s
         while self._sleepers and self._sleepers[0][0] <= end_s:
             due_s, _, waiter = heapq.heappop(self._sleepers)

@@ -1,4 +1,7 @@
-"""Between replicas: find the stream of a user and hand it a message. Single process: `LocalPeers`."""
+"""Between replicas: find the stream of a user and hand it a message.
+
+Single process: `LocalPeers`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 Delivery = Callable[[str, bytes], bool]
-"""(protobuf full name, serialised message) -> taken. Given by the handler that holds the user's stream."""
+"""(protobuf full name, serialised message) -> taken. Given by the handler that holds the user's
+stream.
+"""
 
 
 class Peers(Protocol):
@@ -21,7 +26,9 @@ class Peers(Protocol):
         ...
 
     async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
-        """Hands a message to the user's stream wherever it is, within 1 s; False when there is none."""
+        """Hands a message to the user's stream wherever it is, within 1 s; False when there is
+        none.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """What a service hands to the harness, and what the harness hands to a service.
 
-`bootstrap.build(settings, ground) -> Service` is the same in every service; `inyeon up` builds all of them on one ground
-and one gRPC server, `inyeon serve ROLE` builds one.
+`bootstrap.build(settings, ground) -> Service` is the same in every service; `inyeon up` builds all
+of them on one ground and one gRPC server, `inyeon serve ROLE` builds one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Ground(Protocol):
         ...
 
     async def store(self, service: str, tables: MetaData) -> Store:
-        """Opens the service's own database, with its tables migrated and its outbox relayed to the log."""
+        """Opens the service's own database, with its tables migrated and its outbox relayed to the
+        log.
+        """
         ...
 
     def peers(self, service: str) -> Peers:
@@ -74,7 +76,9 @@ class Service:
     name: str
     """matching, moderation, translation or gateway."""
     grpc_names: tuple[str, ...]
-    """Full names of its gRPC services, for health, reflection and the token audience `inyeon-<name>`."""
+    """Full names of its gRPC services, for health, reflection and the token audience
+    `inyeon-<name>`.
+    """
     bind: Callable[[grpc.aio.Server], None]
     """Adds its handlers to a server."""
     tasks: tuple[BackgroundTask, ...] = ()

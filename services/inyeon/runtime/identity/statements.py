@@ -1,6 +1,7 @@
 """Signed statements: safety passes and match grants (Ed25519, RFC 8032).
 
-The signature covers the type name, a zero byte and the payload, so that one kind never passes for another.
+The signature covers the type name, a zero byte and the payload, so that one kind never passes for
+another.
 """
 
 from __future__ import annotations
@@ -25,5 +26,7 @@ class StatementVerifier(Protocol):
     """Knows the public keys of one kind of signer."""
 
     def verify(self, key_id: str, type_name: str, payload: bytes, signature: bytes) -> None:
-        """Returns if the signature is right; raises StatementRefused (reason UNKNOWN_KEY or BAD_SIGNATURE)."""
+        """Returns if the signature is right; raises StatementRefused (reason UNKNOWN_KEY or
+        BAD_SIGNATURE).
+        """
         ...

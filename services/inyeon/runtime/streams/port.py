@@ -1,7 +1,7 @@
 """What a service implements to speak the stream protocol, and what it is given.
 
-The server (`server.py`) owns opening, epochs, sequence numbers, cumulative acknowledgements, token renewal, age and
-draining. A service owns only what its messages mean.
+The server (`server.py`) owns opening, epochs, sequence numbers, cumulative acknowledgements, token
+renewal, age and draining. A service owns only what its messages mean.
 """
 
 from __future__ import annotations
@@ -67,12 +67,16 @@ class Session(Protocol[Out]):
         ...
 
     def send(self, message: Out) -> int:
-        """Queues a message, sets its sequence and returns it. Raises SessionOver; a full queue ends the stream."""
+        """Queues a message, sets its sequence and returns it. Raises SessionOver; a full queue ends
+        the stream.
+        """
         ...
 
     async def acknowledge(self, through: int, carrier: Out | None = None) -> None:
-        """Makes `through` durable for the session's epoch, then tells the device. `carrier` may hold fields that ride on
-        the acknowledgement (the safety pass). Raises SessionSuperseded when the epoch is no longer this one."""
+        """Makes `through` durable for the session's epoch, then tells the device. `carrier` may
+        hold fields that ride on the acknowledgement (the safety pass). Raises SessionSuperseded
+        when the epoch is no longer this one.
+        """
         ...
 
     def end(self, reason: CloseReason) -> None:
@@ -88,8 +92,10 @@ class StreamHandler(Protocol[Req, Sent]):
         ...
 
     async def received(self, session: Session[Sent], sequence: int, message: Req) -> None:
-        """A message, in order, each sequence at most once in an epoch; validated. Awaited before the next one is read, so
-        a slow handler slows its own device only. Acknowledge when the stream's meaning of it is fulfilled, now or later."""
+        """A message, in order, each sequence at most once in an epoch; validated. Awaited before
+        the next one is read, so a slow handler slows its own device only. Acknowledge when the
+        stream's meaning of it is fulfilled, now or later.
+        """
         ...
 
     async def client_received(self, session: Session[Sent], through: int) -> None:
