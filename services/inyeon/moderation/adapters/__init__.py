@@ -1,0 +1,1 @@
+"""Store, log, policy files and signed passes of moderation."""

@@ -1,0 +1,1 @@
+"""What moderation answers: gRPC, HTTP and the review page."""

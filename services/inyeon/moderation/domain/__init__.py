@@ -1,0 +1,1 @@
+"""Facts and decisions of moderation, pure: standard library only."""
