@@ -79,6 +79,12 @@ class Session(Protocol[Out]):
         """
         ...
 
+    def tell_acknowledged(self, through: int, carrier: Out | None = None) -> None:
+        """Only tells the device; for a service that made `through` durable itself (`record` of the
+        session store, in a transaction of many sessions). Does nothing once the stream is over.
+        """
+        ...
+
     def end(self, reason: CloseReason) -> None:
         """Ends the stream from the service's side."""
         ...
