@@ -1,0 +1,94 @@
+"""Interests as a direction in a named space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inyeon.matching.domain.refusals import WishRefused
+
+FIELD = "wish.interests"
+MAX_DIMS = 2048
+
+
+class Encoding(IntEnum):
+    """How numbers lie in the bytes, as the contract's VectorEncoding says."""
+
+    INT8 = 1
+    INT8_SCALED = 2
+    FLOAT16 = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a vector means. Only vectors of equal spaces are ever compared."""
+
+    model: str
+    version: str
+    dims: int
+    """1 to 2048."""
+    encoding: Encoding
+    scale: float
+    """Value of one step for INT8; 0 otherwise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interests:
+    """A unit vector in its space."""
+
+    space: Space
+    direction: NDArray[np.float32]
+    """(dims,) float32, length 1."""
+
+
+def read_interests(space: Space, data: bytes) -> Interests:
+    """Reads a vector and keeps its direction.
+
+    Raises WishRefused on `wish.interests` with VECTOR_DIMS, VECTOR_LENGTH, VECTOR_SCALE,
+    VECTOR_NOT_FINITE or VECTOR_ZERO.
+    """
+    if not 1 <= space.dims <= MAX_DIMS:
+        raise WishRefused(f"{FIELD}.space.dims", "VECTOR_DIMS", f"{space.dims} is not 1 to 2048")
+    _check_scale(space)
+    return Interests(space, _direction(_numbers(space, data)))
+
+
+def _check_scale(space: Space) -> None:
+    steps = space.encoding is Encoding.INT8
+    if not (0 < space.scale < np.inf if steps else space.scale == 0):
+        raise WishRefused(
+            f"{FIELD}.space.scale",
+            "VECTOR_SCALE",
+            f"{space.scale} does not fit {space.encoding.name}",
+        )
+
+
+def _numbers(space: Space, data: bytes) -> NDArray[np.float64]:
+    head = 4 if space.encoding is Encoding.INT8_SCALED else 0
+    width = 2 if space.encoding is Encoding.FLOAT16 else 1
+    expected = head + space.dims * width
+    if len(data) != expected:
+        raise WishRefused(
+            f"{FIELD}.data", "VECTOR_LENGTH", f"{len(data)} bytes where the space says {expected}"
+        )
+    if head:
+        _check_stored_scale(float(np.frombuffer(data, "<f4", count=1)[0]))
+    # The step's value stretches every number alike, so the direction does not need it.
+    return np.frombuffer(data, "<f2" if width == 2 else "i1", offset=head).astype(np.float64)
+
+
+def _check_stored_scale(scale: float) -> None:
+    if not 0 < scale < np.inf:
+        raise WishRefused(f"{FIELD}.data", "VECTOR_SCALE", f"the scale {scale} is not positive")
+
+
+def _direction(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+    if not np.isfinite(numbers).all():
+        raise WishRefused(f"{FIELD}.data", "VECTOR_NOT_FINITE", "a number is NaN or infinite")
+    length = float(np.linalg.norm(numbers))
+    if length == 0:
+        raise WishRefused(f"{FIELD}.data", "VECTOR_ZERO", "all numbers are zero: no direction")
+    return (numbers / length).astype(np.float32)

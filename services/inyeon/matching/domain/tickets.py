@@ -1,0 +1,93 @@
+"""What somebody looks for, and the ticket that says so. Both never change once made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from inyeon.matching.domain.interests import Interests
+from inyeon.matching.domain.languages import MAX_LEVEL, SpokenLanguage, tag_code
+from inyeon.matching.domain.people import Gender, Person, country_index
+from inyeon.matching.domain.refusals import WishRefused
+
+MAX_LANGUAGES = 8
+MAX_COUNTRIES = 250
+
+
+class TicketEnd(Enum):
+    """How a ticket ended. The first one wins."""
+
+    MATCHED = "MATCHED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    SANCTIONED = "SANCTIONED"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whom somebody looks for."""
+
+    languages: tuple[SpokenLanguage, ...]
+    """Best first, 1 to 8, none twice."""
+    genders: frozenset[Gender]
+    """Wanted; empty: any."""
+    countries: frozenset[str]
+    """Wanted; empty: any."""
+    interests: Interests
+    translation_welcome: bool
+
+    def __post_init__(self) -> None:
+        """Raises WishRefused naming the field."""
+        _check_languages(self.languages)
+        _check_genders(self.genders)
+        _check_countries(self.countries)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Somebody waits."""
+
+    ticket_id: str
+    person: Person
+    wish: Wish
+    pool: str
+    created_at: datetime
+    """Waiting time counts from here; credit from an earlier ticket moves it back."""
+    paused_s: float = 0.0
+    """Pauses so far, not counted as waiting."""
+    session_id: str = ""
+
+    @property
+    def user_id(self) -> str:
+        """Whose ticket."""
+        return self.person.user_id
+
+
+def _check_languages(languages: tuple[SpokenLanguage, ...]) -> None:
+    if not 1 <= len(languages) <= MAX_LANGUAGES:
+        raise WishRefused(
+            "wish.languages", "LANGUAGE_COUNT", f"{len(languages)} languages, not 1 to 8"
+        )
+    for number, spoken in enumerate(languages):
+        tag_code(spoken.tag, f"wish.languages[{number}].tag")
+        if not 1 <= spoken.level <= MAX_LEVEL:
+            raise WishRefused(
+                f"wish.languages[{number}].level", "LANGUAGE_LEVEL", f"{spoken.level} is not 1 to 5"
+            )
+    if len({spoken.tag for spoken in languages}) < len(languages):
+        raise WishRefused("wish.languages", "LANGUAGE_REPEATED", "a language is named twice")
+
+
+def _check_genders(genders: frozenset[Gender]) -> None:
+    if Gender.UNKNOWN in genders:
+        raise WishRefused("wish.genders", "GENDER_UNKNOWN", "an undeclared gender cannot be wanted")
+
+
+def _check_countries(countries: frozenset[str]) -> None:
+    if len(countries) > MAX_COUNTRIES:
+        raise WishRefused(
+            "wish.countries", "COUNTRY_COUNT", f"{len(countries)} countries, more than 250"
+        )
+    for code in countries:
+        country_index(code, "wish.countries")
