@@ -110,7 +110,7 @@ bench-start: setup-dev ## Start of `inyeon up`
 
 .PHONY: load-smoke
 load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SLO
-	@$(BIN)/python loadtest/smoke.py $(JSON_FLAG)
+	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
 
 # --- deploy ---------------------------------------------------------------------------------------------------------
 $(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh

@@ -1,0 +1,54 @@
+"""Commands of `inyeon`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inyeon.cli.roles import BUILDERS, builders
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Inyeon platform.")
+
+
+@app.command()
+def up() -> None:
+    """Runs every service in one process on this machine."""
+    _run(tuple(BUILDERS))
+
+
+@app.command()
+def serve(
+    role: Annotated[str, typer.Argument(help=f"One of {', '.join(BUILDERS)}.")],
+) -> None:
+    """Runs one service."""
+    if role not in BUILDERS:
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(BUILDERS)}")
+    _run((role,))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="End when the story ends.")] = False,
+    seed: Annotated[int, typer.Option(help="Chooses what is said.")] = 7,
+    free_ports: Annotated[bool, typer.Option(help="Take any free ports.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a step on stdout.")] = False,
+) -> None:
+    """Runs the platform and three agents on real clips and watches what happens."""
+    from inyeon.cli.demo.run import DemoOptions, run_demo
+
+    models_dir = Path(os.environ.get("INYEON_MODELS_DIR", "build/models")).resolve()
+    if not (models_dir / "index.json").exists():
+        raise typer.BadParameter(f"no models in {models_dir}: run `make models` first")
+    options = DemoOptions(once, seed, as_json, models_dir, free_ports)
+    raise typer.Exit(asyncio.run(run_demo(options)))
+
+
+def _run(roles: tuple[str, ...]) -> None:
+    from inyeon.runtime.harness import run
+    from inyeon.runtime.settings import RuntimeSettings
+
+    raise typer.Exit(asyncio.run(run(builders(roles), RuntimeSettings())))

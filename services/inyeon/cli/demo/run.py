@@ -1,0 +1,181 @@
+"""Runs the demo: stage, story, view, status page, summary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from inyeon.cli.demo.cast import Cast, cast
+from inyeon.cli.demo.stage import Addresses, Stage
+from inyeon.cli.demo.steps import Summary
+from inyeon.cli.demo.story import Story
+from inyeon.cli.demo.view import live_view, summary_table
+
+VIEW_S = 0.5
+SHOW_S = 1.0
+DEFAULT_PORTS = (7400, 7401, 7480)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line says."""
+
+    once: bool
+    seed: int
+    as_json: bool
+    models_dir: Path
+    free_ports: bool = False
+
+
+async def run_demo(options: DemoOptions) -> int:
+    """0 when every step happened."""
+    with tempfile.TemporaryDirectory(prefix="inyeon-demo-") as folder:
+        stage = Stage(_addresses(options), Path(folder))
+        people = cast(options.models_dir)
+        story = Story(stage, people, options.seed)
+        console = Console(stderr=options.as_json)
+        helpers = [
+            asyncio.create_task(_show(stage, people, story.summary)),
+            asyncio.create_task(_measure(stage)),
+        ]
+        stop = asyncio.Event()
+        try:
+            with _stopping(stop), Live(console=console, refresh_per_second=4) as live:
+                helpers.append(asyncio.create_task(_view(live, stage, people, story.summary)))
+                happened = await _until_stopped(story, stop)
+                live.update(live_view(stage, people, story.summary))
+                if not options.once and not stop.is_set():
+                    await stop.wait()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            if not story.summary.succeeded:
+                _tell_logs(stage, console)
+            await stage.close()
+        _close(options, story.summary, stage, console)
+        return 0 if happened else 1
+
+
+async def _until_stopped(story: Story, stop: asyncio.Event) -> bool:
+    running = asyncio.create_task(story.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return running.done() and running.result()
+    finally:
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
+
+
+def _addresses(options: DemoOptions) -> Addresses:
+    ports = list(DEFAULT_PORTS)
+    if options.free_ports or not all(_is_free(port) for port in ports):
+        ports = _free_ports(len(ports))
+    return Addresses(*ports)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _view(live: Live, stage: Stage, people: Cast, summary: Summary) -> None:
+    while True:
+        live.update(live_view(stage, people, summary))
+        await asyncio.sleep(VIEW_S)
+
+
+async def _measure(stage: Stage) -> None:
+    while True:
+        stage.measure()
+        await asyncio.sleep(1.0)
+
+
+async def _show(stage: Stage, people: Cast, summary: Summary) -> None:
+    """Tells the status page what the devices say of themselves."""
+    shown: dict[str, int] = {}
+    names = {m.subject: m.name for m in people.members()}
+    while True:
+        await asyncio.sleep(SHOW_S)
+        for seen in list(stage.seen.values()):
+            facts = {
+                "name": f"{names[seen.subject]} ({seen.subject})",
+                "presence": seen.presence,
+                "preview": seen.preview,
+                "wait": seen.wait if not seen.match_id else "",
+                "partner": seen.matches[-1].partner_id if seen.match_id else "",
+                "cover": ", ".join(w for w in ("myself", "partner") if seen.covered(w)),
+                "media": f"{seen.media.get('decoded', 0)} frames in" if seen.media else "",
+            }
+            await stage.show("person", seen.subject, facts)
+            for caption in seen.captions[shown.get(seen.subject, 0) :]:
+                line = {
+                    "from": names.get(caption.author_id, caption.author_id),
+                    "text": caption.text,
+                    "tier": caption.tier,
+                    "untranslated": caption.untranslated,
+                }
+                await stage.show("line", caption.segment_id[:64], line)
+            shown[seen.subject] = len(seen.captions)
+        for step in summary.steps.values():
+            facts = {"title": step.title, "state": step.state.value, "detail": step.detail}
+            await stage.show("step", step.key, facts)
+
+
+def _tell_logs(stage: Stage, console: Console) -> None:
+    """The last lines of each process: the folder goes away with the demo."""
+    for log in sorted(stage.folder.glob("*.log")):
+        tail = log.read_text(errors="replace").splitlines()[-15:]
+        if tail:
+            console.print(f"--- {log.name}", markup=False)
+            console.print(os.linesep.join(tail), markup=False, highlight=False)
+
+
+def _close(options: DemoOptions, summary: Summary, stage: Stage, console: Console) -> None:
+    if options.as_json:
+        for step in summary.steps.values():
+            sys.stdout.write(json.dumps({**asdict(step), "state": step.state.value}) + "\n")
+        return
+    if not console.is_terminal:
+        console.print(summary_table(summary))
+    verdict = "every step happened" if summary.succeeded else "not every step happened"
+    console.print(f"{verdict} in {stage.elapsed_s():.0f} s")

@@ -1,0 +1,50 @@
+"""Which services there are and how each is built; imports wait until a role is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from inyeon.runtime.service import Ground, Service
+
+Build = Callable[[Ground], Awaitable[Service]]
+
+
+def builders(roles: tuple[str, ...]) -> tuple[Build, ...]:
+    """Builders in the order of start. Raises KeyError for an unknown role."""
+    return tuple(BUILDERS[role] for role in roles)
+
+
+async def _matching(ground: Ground) -> Service:
+    from inyeon.matching.bootstrap import build
+    from inyeon.matching.settings import MatchingSettings
+
+    return await build(MatchingSettings(), ground)
+
+
+async def _moderation(ground: Ground) -> Service:
+    from inyeon.moderation.bootstrap import build
+    from inyeon.moderation.settings import ModerationSettings
+
+    return await build(ModerationSettings(), ground)
+
+
+async def _translation(ground: Ground) -> Service:
+    from inyeon.translation.bootstrap import build
+    from inyeon.translation.settings import TranslationSettings
+
+    return await build(TranslationSettings(), ground)
+
+
+async def _gateway(ground: Ground) -> Service:
+    from inyeon.gateway.bootstrap import build
+    from inyeon.gateway.settings import GatewaySettings
+
+    return await build(GatewaySettings(), ground)
+
+
+BUILDERS: dict[str, Build] = {
+    "moderation": _moderation,
+    "matching": _matching,
+    "translation": _translation,
+    "gateway": _gateway,
+}

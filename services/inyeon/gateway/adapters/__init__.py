@@ -1,0 +1,1 @@
+"""Between the gateway and the log, the other replicas, the contract."""

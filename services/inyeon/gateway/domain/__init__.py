@@ -1,0 +1,1 @@
+"""Facts and decisions of the gateway, pure."""
