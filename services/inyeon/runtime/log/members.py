@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -19,6 +18,7 @@ from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import LogFenced, UnknownTopic
 from inyeon.runtime.log.assigning import TopicPartition, assign
 from inyeon.runtime.log.port import Position, Record, TopicSpec
+from inyeon.runtime.log.waiting import wait_for_event
 
 
 class Source(Protocol):
@@ -107,7 +107,7 @@ class Cursor:
             left_s = deadline_s - clock.monotonic()
             if records or left_s <= 0:
                 return records
-            await self._wait(left_s)
+            await wait_for_event(self._event, clock, left_s)
         return ()
 
     async def _resolve(self) -> None:
@@ -134,17 +134,6 @@ class Cursor:
         known = [(place, offset) for place, offset in self._next.items() if offset is not None]
         self._turn = (self._turn + 1) % max(1, len(known))
         return known[self._turn :] + known[: self._turn]
-
-    async def _wait(self, left_s: float) -> None:
-        woken = asyncio.ensure_future(self._event.wait())
-        timer = asyncio.ensure_future(self._source.clock.sleep(left_s))
-        try:
-            await asyncio.wait({woken, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in (woken, timer):
-                waiter.cancel()
-                with suppress(asyncio.CancelledError):
-                    await waiter
 
     async def close(self) -> None:
         """Stops reading. Closing twice does nothing."""

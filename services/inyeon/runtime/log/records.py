@@ -14,13 +14,11 @@ from functools import lru_cache
 from inyeon.runtime.errors import InvalidRecord, RecordTooLarge
 from inyeon.runtime.log.port import NewRecord, TopicSpec
 
-RECORD_LIMIT_BYTES = (
-    256 * 1024
-)  # the ingest limit of a message: nothing larger can have come from a device
+# The ingest limit of a message: nothing larger can have come from a device.
+RECORD_LIMIT_BYTES = 256 * 1024
 DLQ_SUFFIX = ".dlq"
-DLQ_EXTRA_BYTES = (
-    4 * 1024
-)  # a record of full size still fits into its DLQ with the reason and its origin in headers
+# A record of full size still fits into its dead letters with the reason and its origin in headers.
+DLQ_EXTRA_BYTES = 4 * 1024
 KEY_LIMIT_BYTES = 1024
 
 _SEED = 0x9747B28C

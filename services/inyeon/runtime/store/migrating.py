@@ -1,0 +1,139 @@
+"""Alembic for every service, one environment, one folder of revisions each.
+
+How a service gets its tables:
+
+1. `services/inyeon/<service>/adapters/tables.py` builds its `MetaData` in code and passes it
+through `runtime_tables`:
+
+       TABLES = runtime_tables(MetaData())
+       people = Table("people", TABLES, Column("user_id", Text, primary_key=True), ...)
+
+2. Its revisions live in `services/inyeon/<service>/adapters/migrations/r0001_*.py`. The first and
+every later one is
+   written by comparing the tables with the newest revision (read it, then `ruff format` it and
+   commit it):
+
+       python -c "from inyeon.runtime.store.migrating import write_revision, migrations_of; \
+from inyeon.gateway.adapters.tables import TABLES; print(write_revision(TABLES,
+migrations_of('gateway'), 'first tables'))"
+
+   Released revisions are never edited; before the first release the one revision may be deleted and
+   written anew.
+
+3. `ground.store(service, TABLES)` brings the database to the newest revision at start, under the
+database's own lock, in one
+   transaction: after a crash either all of it is there or nothing.
+
+4. A unit test keeps both in step: `assert migration_differences(TABLES, migrations_of("gateway"))
+== []`.
+
+The same revisions run on SQLite and PostgreSQL: use portable types (Text, BigInteger, LargeBinary,
+Boolean, Float) and `tables.COUNTER` for a number that the database counts up.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from inyeon.runtime.errors import MigrationFailed
+
+_ENVIRONMENT = Path(__file__).parent / "alembic_env"
+
+
+def migrations_of(service: str) -> Path:
+    """Folder of a service's revisions. Raises MigrationFailed when there is no such service."""
+    found = importlib.util.find_spec(f"inyeon.{service}")
+    if found is None or found.origin is None:
+        raise MigrationFailed(f"there is no service {service!r}", field="service")
+    return Path(found.origin).parent / "adapters" / "migrations"
+
+
+def upgrade(connection: Connection, tables: MetaData, folder: Path) -> None:
+    """Brings a database to the newest revision within the connection's transaction.
+
+    Raises MigrationFailed when the folder has no revision, the database is newer than the code, or
+    a revision fails.
+    """
+    if not any(folder.glob("r*.py")):
+        message = f"no revision in {folder}; see inyeon/runtime/store/migrating.py"
+        raise MigrationFailed(message, field="migrations")
+    try:
+        command.upgrade(_config(connection, tables, folder), "head")
+    except (CommandError, DBAPIError) as error:
+        raise MigrationFailed(f"{folder}: {error}", field="migrations") from error
+
+
+def write_revision(tables: MetaData, folder: Path, message: str) -> Path:
+    """Writes the revision that leads from the newest one to the tables, and returns its file.
+    Raises MigrationFailed when nothing has changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").touch()
+    number = len(list(folder.glob("r*.py"))) + 1
+    if number > 1 and not migration_differences(tables, folder):
+        raise MigrationFailed("the tables are as the newest revision says", field="tables")
+    with _Scratch() as connection:
+        config = _config(connection, tables, folder)
+        if number > 1:
+            command.upgrade(config, "head")
+        script = command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
+    if script is None or isinstance(script, list):
+        raise MigrationFailed("Alembic wrote no single revision", field="migrations")
+    return Path(script.path)
+
+
+def migration_differences(tables: MetaData, folder: Path) -> list[str]:
+    """What the newest revision lacks, in words; empty when the migrated database has exactly these
+    tables."""
+    with _Scratch() as connection:
+        upgrade(connection, tables, folder)
+        context = MigrationContext.configure(connection)
+        return [repr(difference) for difference in compare_metadata(context, tables)]
+
+
+def newest_revision(folder: Path) -> str | None:
+    """Name of the newest revision in a folder."""
+    return ScriptDirectory(str(_ENVIRONMENT), version_locations=[str(folder)]).get_current_head()
+
+
+def _config(connection: Connection, tables: MetaData, folder: Path) -> Config:
+    config = Config(stdout=io.StringIO())  # Alembic prints the names of files it writes
+    config.set_main_option("script_location", _escaped(_ENVIRONMENT))
+    config.set_main_option("version_locations", _escaped(folder))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("file_template", "r%%(rev)s_%%(slug)s")
+    config.attributes["connection"] = connection
+    config.attributes["tables"] = tables
+    return config
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("%", "%%")
+
+
+class _Scratch:
+    """A throw-away SQLite database in a file, because Alembic opens more than one statement at a
+    time."""
+
+    def __enter__(self) -> Connection:
+        self._folder = tempfile.TemporaryDirectory(prefix="inyeon-migrating-")
+        self._engine = create_engine(f"sqlite:///{self._folder.name}/db", poolclass=NullPool)
+        self._connection = self._engine.connect()
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self._engine.dispose()
+        self._folder.cleanup()
