@@ -60,7 +60,7 @@ def main() -> int:
 
 def load(port: int, folder: Path) -> dict[str, dict[str, str]]:
     """Runs Locust; its statistics by name."""
-    command = [
+    command: list[str | Path] = [
         *(BIN / "locust", "-f", LOADTEST / "locustfile.py", "--headless", "--only-summary"),
         *("-u", str(USERS), "-r", str(SPAWN_PER_S), "-t", f"{LOAD_S}s"),
         *("--host", f"127.0.0.1:{port}", "--csv", folder / "figures", "--loglevel", "WARNING"),

@@ -1,6 +1,7 @@
 """Start of `inyeon up`, warm: from the process to the answer that it is ready.
 
-Workload: the same data folder each time (stores migrated, keys made); the first start is not counted.
+Workload: the same data folder each time (stores migrated, keys made); the first start is not
+counted.
 The plain alternative beside it is an empty Python process that imports grpc, numpy and SQLAlchemy.
 """
 

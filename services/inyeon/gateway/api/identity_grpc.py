@@ -8,10 +8,10 @@ from typing import Protocol
 import grpc
 
 from inyeon.runtime.identity.claims import AgeBand, Gender
+from inyeon.runtime.identity.tokens import SERVICES, TOKEN_LIFETIME, audience_of
 from inyeon_protos.common.v1 import identity_pb2
 from inyeon_protos.edge.v1 import edge_pb2, edge_pb2_grpc
 
-AUDIENCES = ("inyeon-matching", "inyeon-moderation", "inyeon-translation", "inyeon-gateway")
 AGE_BANDS = {
     identity_pb2.AGE_BAND_MINOR: AgeBand.MINOR,
     identity_pb2.AGE_BAND_ADULT: AgeBand.ADULT,
@@ -26,11 +26,6 @@ GENDERS = {
 
 class Issuer(Protocol):
     """Signs tokens."""
-
-    @property
-    def lifetime_s(self) -> float:
-        """How long a token lives, seconds."""
-        ...
 
     def issue(
         self, subject: str, audience: str, *, age_band: AgeBand, country: str, gender: Gender
@@ -53,7 +48,7 @@ class DevelopmentIdentityApi(edge_pb2_grpc.DevelopmentIdentityServiceServicer):
         """Declared facts become signed claims. The request was validated by its field rules."""
         subject = request.subject or f"u-{secrets.token_urlsafe(9)}"
         answer = edge_pb2.IssueTokenResponse(subject=subject)
-        for audience in AUDIENCES:
+        for audience in map(audience_of, SERVICES):
             answer.tokens[audience] = self._issuer.issue(
                 subject,
                 audience,
@@ -61,5 +56,5 @@ class DevelopmentIdentityApi(edge_pb2_grpc.DevelopmentIdentityServiceServicer):
                 country=request.country,
                 gender=GENDERS[request.gender],
             )
-        answer.expires_in.FromSeconds(int(self._issuer.lifetime_s))
+        answer.expires_in.FromSeconds(int(TOKEN_LIFETIME.total_seconds()))
         return answer
