@@ -20,7 +20,8 @@ class ModerationSettings(BaseSettings):
     policy: Path = DEFAULT_POLICY
     """Policy file in force."""
     commit_every_s: float = Field(default=0.25, gt=0, le=0.5)
-    """Group commit: half of the 500 ms that the contract promises, so that the transaction itself has the other half."""
+    """Group commit: half of the 500 ms that the contract promises, so that the transaction itself
+    has the other half."""
     commit_at_windows: int = Field(default=512, ge=1, le=100_000)
     """A commit starts early at so many windows: 4,000 windows/s are then eight commits a second."""
     max_sessions: int = Field(default=5_000, ge=1, le=1_000_000)
@@ -28,4 +29,5 @@ class ModerationSettings(BaseSettings):
     snapshot_ttl_s: float = Field(default=86_400.0, gt=0)
     """A session that nobody resumed for a day is over; its snapshot goes."""
     development: bool = False
-    """The review page asks for no token. Never outside development: `inyeon up` sets it with its development identity."""
+    """The review page asks for no token. Never outside development: `inyeon up` sets it with its
+    development identity."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+
 from inyeon.moderation.adapters.policy_file import PolicyFile, read_policy
 from inyeon.moderation.domain.observation import CLASSES, Presence, Scores, Subject, Window
 from inyeon.moderation.settings import DEFAULT_POLICY

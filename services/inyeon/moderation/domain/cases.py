@@ -44,10 +44,12 @@ class Case:
         """Waits for a person."""
         return self.closed_at is None
 
-    def urgency(self) -> tuple[bool, bool, datetime, str]:
-        """Sorts most urgent first: open, then somebody may see it now, then the longest wait; the
-        id settles ties."""
-        return not self.open, not self.live, self.opened_at, self.case_id
+    def urgency(self) -> tuple[bool, bool, float, str]:
+        """Sorts most urgent first: open, then somebody may see it now, then the longest wait;
+        closed ones newest decision first. The id settles ties."""
+        if self.closed_at is not None:
+            return True, False, -self.closed_at.timestamp(), self.case_id
+        return False, not self.live, self.opened_at.timestamp(), self.case_id
 
     def decided(self, decision: Decision, at: datetime) -> Case:
         """The case, closed. Only an open case can be decided: the caller has looked under its row

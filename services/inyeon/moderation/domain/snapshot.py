@@ -70,6 +70,19 @@ def restore(policy: Policy, saved: Snapshot) -> VerdictMachine:
     return machine
 
 
+def resume(policy: Policy, saved: Snapshot | None, stored: Verdict, reason: str) -> VerdictMachine:
+    """The machine of a session that opens: from its own snapshot, or new. The user's stored verdict
+    always wins: another session or a reviewer may have moved it since; a stored CLEAR that this
+    session did not earn is UNKNOWN here."""
+    if saved is None:
+        return VerdictMachine(policy, stored, reason)
+    machine = restore(policy, saved)
+    if machine.verdict is not stored:
+        machine.verdict = Verdict.UNKNOWN if stored is Verdict.CLEAR else stored
+        machine.reason = reason
+    return machine
+
+
 def _bucket(evidence: Evidence) -> EvidenceState:
     return EvidenceState(
         hot_s=evidence.hot_s,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from inyeon.moderation.adapters.policy_file import PolicyFile
 from inyeon.moderation.domain.machine import VerdictMachine
 from inyeon.moderation.domain.observation import CLASSES, Presence, Scores, Subject, Window

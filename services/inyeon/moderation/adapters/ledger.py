@@ -1,0 +1,282 @@
+"""Moderation's store over the ground's: one transaction per verb, events through the outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import delete, or_, select
+
+from inyeon.moderation.adapters import case_book, events
+from inyeon.moderation.adapters.edge_book import BLOCK, REPORT, record_edges
+from inyeon.moderation.adapters.sql import insert_into, micros, moment
+from inyeon.moderation.adapters.tables import matches, policies, reports, snapshots, verdicts
+from inyeon.moderation.app.ports import (
+    Change,
+    Decided,
+    LiveMatch,
+    Moved,
+    NewReport,
+    StoredVerdict,
+)
+from inyeon.moderation.domain.cases import Case, Decision
+from inyeon.moderation.domain.policy import Policy
+from inyeon.moderation.domain.snapshot import Snapshot
+from inyeon.moderation.domain.verdict import DISMISSED, Verdict
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.store.port import Store, Transaction
+
+RecordAcks = Callable[[Transaction, Sequence[Change]], Awaitable[frozenset[str]]]
+"""Makes acknowledged sequences durable in a transaction; returns sessions whose epoch was
+passed."""
+
+MATCH_KEPT = timedelta(days=1)  # a report may come after the match; the topic keeps as long
+
+
+class SqlLedger:
+    """Ledger on the ground's store."""
+
+    def __init__(self, store: Store, record_acks: RecordAcks, clock: Clock) -> None:
+        self._store = store
+        self._record_acks = record_acks
+        self._clock = clock
+
+    async def stored_verdict(self, user_id: str) -> StoredVerdict | None:
+        query = select(verdicts).where(verdicts.c.user_id == user_id)
+        async with self._store.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        changed_at = moment(row.changed_at)
+        return StoredVerdict(
+            Verdict(row.verdict), row.reason, row.policy_version, changed_at, row.version
+        )
+
+    async def snapshot(self, session_id: str, user_id: str) -> Snapshot | None:
+        where = (snapshots.c.session_id == session_id) & (snapshots.c.user_id == user_id)
+        async with self._store.reading() as connection:
+            found = await connection.execute(select(snapshots.c.state).where(where))
+            state = found.scalar_one_or_none()
+        return None if state is None else cast("Snapshot", json.loads(state))
+
+    async def commit(self, changes: Sequence[Change]) -> frozenset[str]:
+        async with self._store.transaction() as tx:
+            passed = await self._record_acks(tx, changes)
+            held = [change for change in changes if change.session_id not in passed]
+            if held:
+                await self._save(tx, held)
+            for change in held:
+                await self._move(tx, change)
+        return passed
+
+    async def match_of(self, user_id: str) -> LiveMatch | None:
+        mine = or_(matches.c.user_a == user_id, matches.c.user_b == user_id)
+        query = select(matches).where(mine, matches.c.ended_at.is_(None))
+        newest = query.order_by(matches.c.version.desc()).limit(1)
+        async with self._store.reading() as connection:
+            row = (await connection.execute(newest)).one_or_none()
+        if row is None:
+            return None
+        return LiveMatch(row.match_id, row.user_b if row.user_a == user_id else row.user_a)
+
+    async def were_matched(self, match_id: str, user_id: str, other_id: str) -> bool:
+        query = select(matches.c.user_a, matches.c.user_b).where(matches.c.match_id == match_id)
+        async with self._store.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return row is not None and {row.user_a, row.user_b} == {user_id, other_id}
+
+    async def match_began(self, match_id: str, users: tuple[str, str], version: int) -> bool:
+        return await self._match(match_id, users, version, None)
+
+    async def match_ended(self, match_id: str, users: tuple[str, str], version: int) -> bool:
+        return await self._match(match_id, users, version, micros(self._clock.now()))
+
+    async def report(self, report: NewReport) -> str:
+        at = self._clock.now()
+        async with self._store.transaction() as tx:
+            known = await tx.connection.execute(
+                select(reports.c.case_id).where(
+                    reports.c.reporter_id == report.reporter_id,
+                    reports.c.request_id == report.request_id,
+                )
+            )
+            if (case_id := known.scalar_one_or_none()) is not None:
+                return str(case_id)
+            case_id = await case_book.open_case(tx.connection, _opening(report, at))
+            await tx.connection.execute(
+                reports.insert().values(
+                    reporter_id=report.reporter_id,
+                    request_id=report.request_id,
+                    case_id=case_id,
+                    note=report.note,
+                    reported_at=micros(at),
+                )
+            )
+            await record_edges(tx, report.reporter_id, report.reported_id, REPORT, at)
+        return str(case_id)
+
+    async def block(self, user_id: str, blocked_id: str) -> None:
+        async with self._store.transaction() as tx:
+            await record_edges(tx, user_id, blocked_id, BLOCK, self._clock.now())
+
+    async def cases(
+        self, *, open_only: bool | None, size: int, after: str
+    ) -> tuple[list[Case], str]:
+        async with self._store.reading() as connection:
+            return await case_book.page_of_cases(
+                connection, open_only=open_only, size=size, after=after
+            )
+
+    async def decide(self, case_id: str, reviewer: str, decision: Decision, note: str) -> Decided:
+        at = self._clock.now()
+        async with self._store.transaction() as tx:
+            case = await case_book.decide_case(tx.connection, case_id, reviewer, decision, note, at)
+            return Decided(case, await self._reset(tx, case, decision, at))
+
+    async def audit(self) -> int | None:
+        async with self._store.reading() as connection:
+            return await case_book.audit_chain(connection)
+
+    async def publish(self, policy: Policy, document: bytes) -> bool:
+        at = self._clock.now()
+        async with self._store.transaction() as tx:
+            adding = insert_into(tx.connection, policies).values(
+                version=policy.version, name=policy.name, published_at=micros(at)
+            )
+            added = await tx.connection.execute(
+                adding.on_conflict_do_nothing(index_elements=["version"]).returning(
+                    policies.c.version
+                )
+            )
+            if added.one_or_none() is None:
+                return False
+            await tx.emit(events.policy_published(policy, document, at))
+        return True
+
+    async def forget(self, *, older_than: datetime) -> int:
+        ended = micros(self._clock.now() - MATCH_KEPT)
+        async with self._store.transaction() as tx:
+            old = delete(snapshots).where(snapshots.c.updated_at < micros(older_than))
+            over = delete(matches).where(matches.c.ended_at < ended)
+            gone = [await tx.connection.execute(statement) for statement in (old, over)]
+        return sum(result.rowcount for result in gone)
+
+    async def _save(self, tx: Transaction, changes: Sequence[Change]) -> None:
+        at = micros(self._clock.now())
+        adding = insert_into(tx.connection, snapshots)
+        upsert = adding.on_conflict_do_update(
+            index_elements=["session_id"],
+            set_={"state": adding.excluded.state, "updated_at": adding.excluded.updated_at},
+        )
+        rows = [
+            {
+                "session_id": change.session_id,
+                "user_id": change.user_id,
+                "state": json.dumps(change.snapshot, separators=(",", ":")),
+                "updated_at": at,
+            }
+            for change in changes
+        ]
+        await tx.connection.execute(upsert, rows)
+
+    async def _move(self, tx: Transaction, change: Change) -> None:
+        for moved in change.moved:
+            await self._record(tx, change.user_id, change.session_id, moved)
+            if moved.transition.after is Verdict.PROTECT:
+                await case_book.open_case(tx.connection, _protection(change, moved))
+        for raised in change.raised:
+            await tx.emit(events.escalation_raised(change.user_id, change.session_id, raised))
+
+    async def _record(
+        self, tx: Transaction, user_id: str, session_id: str, moved: Moved
+    ) -> StoredVerdict:
+        now = moved.transition
+        return await self._set_verdict(
+            tx,
+            user_id,
+            session_id,
+            (now.after, now.reason, now.policy_version, moved.changed_at),
+        )
+
+    async def _set_verdict(
+        self,
+        tx: Transaction,
+        user_id: str,
+        session_id: str,
+        facts: tuple[Verdict, str, str, datetime],
+    ) -> StoredVerdict:
+        stored = StoredVerdict(*facts, version=await tx.next_version(f"verdict:{user_id}"))
+        values: dict[str, Any] = {
+            "session_id": session_id,
+            "verdict": stored.verdict.value,
+            "reason": stored.reason,
+            "policy_version": stored.policy_version,
+            "changed_at": micros(stored.changed_at),
+            "version": stored.version,
+        }
+        adding = insert_into(tx.connection, verdicts).values(user_id=user_id, **values)
+        await tx.connection.execute(
+            adding.on_conflict_do_update(index_elements=["user_id"], set_=values)
+        )
+        await tx.emit(events.verdict_recorded(user_id, session_id, stored))
+        return stored
+
+    async def _reset(
+        self, tx: Transaction, case: Case, decision: Decision, at: datetime
+    ) -> StoredVerdict | None:
+        """A dismissed protection sets PROTECT back to UNSURE; a verdict that moved on meanwhile
+        stays."""
+        if not case.resets_verdict(decision):
+            return None
+        query = select(verdicts).where(verdicts.c.user_id == case.user_id)
+        row = (await tx.connection.execute(query)).one_or_none()
+        if row is None or row.verdict != Verdict.PROTECT.value or row.reason != case.reason:
+            return None
+        facts = (Verdict.UNSURE, DISMISSED, str(row.policy_version), at)
+        return await self._set_verdict(tx, case.user_id, row.session_id, facts)
+
+    async def _match(
+        self, match_id: str, users: tuple[str, str], version: int, ended_at: int | None
+    ) -> bool:
+        values = {
+            "user_a": users[0],
+            "user_b": users[1],
+            "version": version,
+            "ended_at": ended_at,
+        }
+        async with self._store.transaction() as tx:
+            adding = insert_into(tx.connection, matches).values(match_id=match_id, **values)
+            upsert = adding.on_conflict_do_update(
+                index_elements=["match_id"], set_=values, where=matches.c.version < version
+            )
+            done = await tx.connection.execute(upsert.returning(matches.c.match_id))
+            return done.one_or_none() is not None
+
+
+def _opening(report: NewReport, at: datetime) -> case_book.Opening:
+    return case_book.Opening(
+        report.reported_id,
+        "",
+        report.match_id,
+        report.reason,
+        Verdict.UNKNOWN,
+        "",
+        "reported by the partner of a match",
+        at,
+    )
+
+
+def _protection(change: Change, moved: Moved) -> case_book.Opening:
+    now = moved.transition
+    return case_book.Opening(
+        change.user_id,
+        change.session_id,
+        moved.match_id,
+        now.reason,
+        now.after,
+        now.policy_version,
+        now.explanation.text(),
+        moved.changed_at,
+    )
