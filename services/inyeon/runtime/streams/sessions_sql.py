@@ -1,0 +1,156 @@
+"""Sessions in a service's own store, in the table `stream_sessions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.store.port import Store, Transaction
+from inyeon.runtime.streams.port import SessionInfo
+from inyeon.runtime.streams.sessions import (
+    OpenedSession,
+    Progress,
+    foreign_session,
+    superseded,
+)
+
+TABLE = "stream_sessions"
+
+
+def session_tables(metadata: MetaData) -> Table:
+    """Adds `stream_sessions` to a service's tables and returns it; times are UTC."""
+    return Table(
+        TABLE,
+        metadata,
+        Column("stream", String(16), primary_key=True),
+        Column("session_id", String(64), primary_key=True),
+        Column("user_id", String(64), nullable=False),
+        Column("client_id", String(64), nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("acknowledged", BigInteger, nullable=False),
+        Column("last_sent", BigInteger, nullable=False),
+        Column("opened_at", DateTime, nullable=False),
+        Index("ix_stream_sessions_opened_at", "opened_at"),
+    )
+
+
+class StoreSessions:
+    """Sessions in a table of the store, which the service made with `session_tables`."""
+
+    def __init__(self, store: Store, table: Table, clock: Clock) -> None:
+        self._store = store
+        self._table = table
+        self._clock = clock
+
+    async def open(
+        self, stream: str, user_id: str, client_id: str, session_id: str
+    ) -> OpenedSession:
+        async with self._store.transaction() as tx:
+            row = await self._locked_row(tx.connection, stream, session_id)
+            if row is not None and row["user_id"] != user_id:
+                raise foreign_session()
+            epoch = await tx.next_version(f"stream-epoch:{stream}:{user_id}")
+            fresh = {"client_id": client_id, "epoch": epoch, "opened_at": self._utc_now()}
+            if row is None:
+                key = {"stream": stream, "session_id": session_id, "user_id": user_id}
+                begun = {"acknowledged": 0, "last_sent": 0}
+                await tx.connection.execute(insert(self._table).values(key | begun | fresh))
+                return OpenedSession(epoch, 0, 0, resumed=False)
+            is_it = self._is(stream, session_id)
+            await tx.connection.execute(update(self._table).where(is_it).values(fresh))
+            return OpenedSession(epoch, row["acknowledged"], row["last_sent"], resumed=True)
+
+    async def record(self, tx: Transaction, items: Sequence[Progress]) -> frozenset[SessionInfo]:
+        if not items:
+            return frozenset()
+        rows = await self._locked_rows(tx.connection, items)
+        gone = [info for info, _ in items if not _holds(info, rows)]
+        changes = [
+            {"b_stream": info.stream, "b_session": info.session_id, "through": through}
+            for info, through in items
+            if _holds(info, rows) and through > rows[info.stream, info.session_id]["acknowledged"]
+        ]
+        if changes:
+            await tx.connection.execute(self._advance_many(), changes)
+        return frozenset(gone)
+
+    async def acknowledge(self, info: SessionInfo, through: int) -> None:
+        async with self._store.transaction() as tx:
+            if await self.record(tx, [(info, through)]):
+                raise superseded(info)
+
+    async def leave(self, info: SessionInfo, last_sent: int) -> None:
+        table = self._table.c
+        mine = and_(self._is(info.stream, info.session_id), table.epoch == info.epoch)
+        newer = and_(mine, table.last_sent < last_sent)
+        async with self._store.transaction() as tx:
+            statement = update(self._table).where(newer).values(last_sent=last_sent)
+            await tx.connection.execute(statement)
+
+    async def prune(self, before: datetime) -> int:
+        limit = before.astimezone(UTC).replace(tzinfo=None)
+        async with self._store.transaction() as tx:
+            old = delete(self._table).where(self._table.c.opened_at < limit)
+            return (await tx.connection.execute(old)).rowcount
+
+    async def _locked_row(
+        self, connection: AsyncConnection, stream: str, session_id: str
+    ) -> RowMapping | None:
+        # Row locks matter on PostgreSQL; SQLite has one writer and leaves them out.
+        statement = select(self._table).where(self._is(stream, session_id)).with_for_update()
+        return (await connection.execute(statement)).mappings().one_or_none()
+
+    async def _locked_rows(
+        self, connection: AsyncConnection, items: Sequence[Progress]
+    ) -> Mapping[tuple[str, str], RowMapping]:
+        names = {info.session_id for info, _ in items}
+        table = self._table.c
+        # Always in the same order, so that two group commits never wait for each other in a ring.
+        statement = (
+            select(table.stream, table.session_id, table.epoch, table.acknowledged)
+            .where(table.session_id.in_(names))
+            .order_by(table.stream, table.session_id)
+            .with_for_update()
+        )
+        found = (await connection.execute(statement)).mappings()
+        return {(row["stream"], row["session_id"]): row for row in found}
+
+    def _advance_many(self) -> Any:
+        table = self._table.c
+        is_it = and_(
+            table.stream == bindparam("b_stream"),
+            table.session_id == bindparam("b_session"),
+            table.acknowledged < bindparam("through"),
+        )
+        return update(self._table).where(is_it).values(acknowledged=bindparam("through"))
+
+    def _is(self, stream: str, session_id: str) -> Any:
+        return and_(self._table.c.stream == stream, self._table.c.session_id == session_id)
+
+    def _utc_now(self) -> datetime:
+        return self._clock.now().replace(tzinfo=None)
+
+
+def _holds(info: SessionInfo, rows: Mapping[tuple[str, str], RowMapping]) -> bool:
+    row = rows.get((info.stream, info.session_id))
+    return row is not None and row["epoch"] == info.epoch
