@@ -18,6 +18,7 @@ from sqlalchemy import MetaData
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.identity.statements import StatementSigner, StatementVerifier
+from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
 from inyeon.runtime.log.port import Log
 from inyeon.runtime.peers import Peers
 from inyeon.runtime.store.port import Store
@@ -40,6 +41,20 @@ class Ground(Protocol):
     @property
     def replica(self) -> str:
         """Name of this process among its replicas."""
+        ...
+
+    @property
+    def development(self) -> bool:
+        """The process runs in the development environment."""
+        ...
+
+    @property
+    def tokens(self) -> TokenVerifier:
+        """Verifies callers' tokens; stream servers need it for renewal in band."""
+        ...
+
+    def token_issuer(self) -> TokenIssuer:
+        """Development identity. Raises SettingsRefused outside development."""
         ...
 
     async def store(self, service: str, tables: MetaData) -> Store:

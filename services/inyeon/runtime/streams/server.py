@@ -27,7 +27,7 @@ from inyeon.runtime.errors import (
     NotAuthenticated,
     Unavailable,
 )
-from inyeon.runtime.identity.current import current_claims
+from inyeon.runtime.identity.context import current_claims
 from inyeon.runtime.identity.tokens import TokenVerifier
 from inyeon.runtime.streams.live import LiveSession
 from inyeon.runtime.streams.port import CloseReason, SessionInfo, StreamHandler
