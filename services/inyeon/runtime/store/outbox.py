@@ -18,15 +18,14 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import Row, Select, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import LogError, Unavailable
 from inyeon.runtime.log.port import Log, NewRecord
 from inyeon.runtime.log.waiting import wait_for_event
-from inyeon.runtime.store.sql import SqlStore, microseconds
+from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox, outbox_leases
 
 BATCH = 500  # of 1 kB each: one write of half a megabyte, ten of them a second at 5,000 events/s
@@ -160,10 +159,10 @@ class OutboxRelay:
         renewing = row is not None and row.epoch == self._epoch
         epoch = self._epoch if renewing else (row.epoch if row is not None else 0) + 1
         values = {"owner": self._owner, "epoch": epoch, "expires_us": now_us + int(LEASE_S * 1e6)}
-        insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-        statement = insert(outbox_leases).values(shard=self._shard, **values)
-        statement = statement.on_conflict_do_update(index_elements=["shard"], set_=values)
-        await connection.execute(statement)
+        statement = upsert(connection, outbox_leases).values(shard=self._shard, **values)
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["shard"], set_=values)
+        )
         return int(epoch)
 
     async def _give_back(self) -> None:

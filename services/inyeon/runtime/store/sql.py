@@ -18,12 +18,9 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import MetaData
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock, SystemClock
@@ -31,6 +28,7 @@ from inyeon.runtime.errors import StoreUnavailable
 from inyeon.runtime.log.port import NewRecord, TopicSpec
 from inyeon.runtime.log.records import check_record
 from inyeon.runtime.log.topics import TOPICS
+from inyeon.runtime.store.dialects import microseconds, upsert
 from inyeon.runtime.store.engines import (
     mapped_errors,
     migrating_engine,
@@ -57,10 +55,8 @@ class SqlTransaction:
     async def next_version(self, fact: str) -> int:
         """Next version of a fact, from 1, without gaps: the row stays locked until the transaction
         ends."""
-        sqlite = self.connection.dialect.name == "sqlite"
-        insert = sqlite_insert if sqlite else postgresql_insert
-        statement = insert(fact_versions).values(fact=fact, version=1)
-        statement = statement.on_conflict_do_update(
+        insert = upsert(self.connection, fact_versions).values(fact=fact, version=1)
+        statement = insert.on_conflict_do_update(
             index_elements=[fact_versions.c.fact], set_={"version": fact_versions.c.version + 1}
         )
         result = await self.connection.execute(statement.returning(fact_versions.c.version))
@@ -192,11 +188,6 @@ async def temporary_store(
             yield store
         finally:
             await store.close()
-
-
-def microseconds(moment: datetime) -> int:
-    """Whole microseconds since 1970 UTC of an aware datetime."""
-    return round(moment.timestamp() * 1_000_000)
 
 
 async def _create_tables(url: str, tables: MetaData, migrations: Path | None) -> None:
