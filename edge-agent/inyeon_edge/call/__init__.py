@@ -1,0 +1,1 @@
+"""The call with the partner: signalling, WebRTC, tracks."""
