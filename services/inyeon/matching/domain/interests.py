@@ -40,6 +40,8 @@ class Interests:
     """A unit vector in its space."""
 
     space: Space
+    data: bytes
+    """The vector as it came."""
     direction: NDArray[np.float32]
     """(dims,) float32, length 1."""
 
@@ -53,7 +55,7 @@ def read_interests(space: Space, data: bytes) -> Interests:
     if not 1 <= space.dims <= MAX_DIMS:
         raise WishRefused(f"{FIELD}.space.dims", "VECTOR_DIMS", f"{space.dims} is not 1 to 2048")
     _check_scale(space)
-    return Interests(space, _direction(_numbers(space, data)))
+    return Interests(space, data, _direction(_numbers(space, data)))
 
 
 def _check_scale(space: Space) -> None:

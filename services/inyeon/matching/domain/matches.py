@@ -70,13 +70,18 @@ class LiveMatch:
     reasons: tuple[Explanation, ...]
 
     @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both sides."""
+        return self.first, self.second
+
+    @property
     def users(self) -> tuple[str, str]:
         """Both people."""
         return self.first.user_id, self.second.user_id
 
     def side(self, user_id: str) -> Side:
         """That person's side; raises KeyError for somebody else."""
-        for side in (self.first, self.second):
+        for side in self.sides:
             if side.user_id == user_id:
                 return side
         raise KeyError(user_id)
@@ -95,5 +100,5 @@ def credited(match: LiveMatch, reason: EndReason, to_blame: frozenset[str]) -> t
     if reason is EndReason.LEFT:
         return ()
     if reason is EndReason.CONNECT_FAILED:
-        return match.first, match.second
-    return tuple(side for side in (match.first, match.second) if side.user_id not in to_blame)
+        return match.sides
+    return tuple(side for side in match.sides if side.user_id not in to_blame)

@@ -51,6 +51,19 @@ class Changes:
     """No sign of life for too long; the caller ends and removes them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where one ticket stands now."""
+
+    ticket: Ticket
+    gate: Gate
+    """First closed gate of the person, OPEN for none."""
+    paused: bool
+    """As of the last tick."""
+    waited_s: float
+    """Pauses not counted."""
+
+
 class Pool:
     """Struct of arrays with a row a ticket."""
 
@@ -159,29 +172,20 @@ class Pool:
             tuple(paused), tuple(resumed), tuple(self._tickets[row] for row in silent.tolist())
         )
 
-    def gate(self, user_id: str, now: float) -> Gate:
-        """The first closed gate of a waiting user, OPEN when there is none. Raises KeyError for
-        others.
-        """
-        number = self._row_of_user[user_id]
-        return Gate(int(self._gates(self._rows[[number]], now)[0]))
+    def look(self, user_id: str, now: float) -> Look:
+        """Where a waiting user stands. Raises KeyError for somebody who does not wait."""
+        return self._looks(np.array([self._row_of_user[user_id]]), now)[0]
 
-    def paused_as(self, user_id: str) -> Gate:
-        """The gate that paused a waiting user at the last tick, OPEN when not paused. Raises
-        KeyError for others.
-        """
-        return self._told.get(self._row_of_user[user_id], Gate.OPEN)
-
-    def waited_s(self, user_id: str, now: float) -> float:
-        """Seconds waited, pauses not counted. Raises KeyError for somebody who does not wait."""
-        return float(_waited(self._rows[[self._row_of_user[user_id]]], now)[0])
+    def looks(self, now: float) -> list[Look]:
+        """Where everybody stands, in the order of rows."""
+        return self._looks(np.flatnonzero(self._rows["used"]), now)
 
     def paused_s(self, user_id: str, now: float) -> float:
         """Seconds paused, the present pause included. Raises KeyError for somebody who does not
         wait.
         """
         row = self._rows[self._row_of_user[user_id]]
-        return float(now - row["started"]) - self.waited_s(user_id, now)
+        return float(now - row["started"]) - self.look(user_id, now).waited_s
 
     def paused_count(self) -> int:
         """Tickets paused at the last tick."""
@@ -202,6 +206,14 @@ class Pool:
         return Snapshot(
             tickets, rows, _waited(rows, now), self._spaces(rows), self._barred(tickets, now)
         )
+
+    def _looks(self, numbers: NDArray[np.int64], now: float) -> list[Look]:
+        rows = self._rows[numbers]
+        gates, waits = self._gates(rows, now).tolist(), _waited(rows, now).tolist()
+        return [
+            Look(self._tickets[number], Gate(gate), number in self._told, waited_s)
+            for number, gate, waited_s in zip(numbers.tolist(), gates, waits, strict=True)
+        ]
 
     def _take_row(self) -> int:
         if not self._free:

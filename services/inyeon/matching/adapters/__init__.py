@@ -1,0 +1,1 @@
+"""Matching towards store, log, peers and metrics."""

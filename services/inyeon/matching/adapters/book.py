@@ -1,0 +1,255 @@
+"""The book of matches over the store port. What the table keys promise, the database keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.schema import Table
+
+from inyeon.matching.adapters import events
+from inyeon.matching.adapters.committing import commit_proposals
+from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
+from inyeon.matching.adapters.tables import (
+    credits_given,
+    edges,
+    live_matches,
+    live_users,
+    meetings,
+    pool_owners,
+    sanctions,
+    ticket_ends,
+    verdicts,
+)
+from inyeon.matching.app.ports import Facts, WaveOrder
+from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
+from inyeon.matching.domain.people import Verdict
+from inyeon.matching.domain.tickets import Ticket, TicketEnd
+from inyeon.runtime.store.port import Store
+
+CREDIT_KEPT = timedelta(minutes=2)
+"""A device seeks again within seconds; later its waiting has nothing to do with the lost match."""
+ENDS_KEPT = timedelta(hours=1)
+"""Far longer than a ticket lives in the log (10 min)."""
+CHUNK = 500  # names in one statement; SQLite takes 32,766, PostgreSQL 65,535
+
+Item = TypeVar("Item")
+_Row = dict[str, str | int]
+
+
+class SqlBook:
+    """Matching's store."""
+
+    def __init__(self, store: Store, rematch_horizon: timedelta) -> None:
+        self._store = store
+        self._horizon = rematch_horizon
+
+    async def claim(self, pool: str, replica: str) -> int:
+        async with self._store.transaction() as tx:
+            raised = update(pool_owners).where(pool_owners.c.pool == pool)
+            raised = raised.values(epoch=pool_owners.c.epoch + 1, replica=replica)
+            found = await tx.connection.execute(raised.returning(pool_owners.c.epoch))
+            epoch = found.scalar_one_or_none()
+            if epoch is None:
+                epoch = 1
+                row = {"pool": pool, "epoch": epoch, "replica": replica}
+                await tx.connection.execute(insert(pool_owners).values(row))
+            return int(epoch)
+
+    async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
+        found: dict[str, Facts] = {}
+        async with self._store.reading() as connection:
+            for chunk in _chunks(users):
+                found.update(await _facts(connection, chunk, at))
+        return found
+
+    async def ended(self, tickets: Sequence[str]) -> frozenset[str]:
+        over: set[str] = set()
+        async with self._store.reading() as connection:
+            for chunk in _chunks(tickets):
+                rows = await connection.execute(
+                    select(ticket_ends.c.ticket_id).where(ticket_ends.c.ticket_id.in_(chunk))
+                )
+                over.update(rows.scalars())
+        return frozenset(over)
+
+    async def credit(self, user_id: str, at: datetime) -> float:
+        valid = (credits_given.c.user_id == user_id) & (credits_given.c.until_us > micros(at))
+        async with self._store.reading() as connection:
+            waited = await connection.scalar(select(credits_given.c.waited_s).where(valid))
+        return float(waited or 0.0)
+
+    async def commit_wave(self, order: WaveOrder) -> frozenset[str]:
+        async with self._store.transaction() as tx:
+            return await commit_proposals(tx, order, self._horizon)
+
+    async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:
+        async with self._store.transaction() as tx:
+            row: _Row = {
+                "ticket_id": ticket.ticket_id,
+                "user_id": ticket.user_id,
+                "reason": end.value,
+                "ended_us": micros(at),
+            }
+            if not await _insert_new(tx.connection, ticket_ends, row):
+                return False
+            ids = ticket.ticket_id, ticket.user_id, ticket.pool
+            await tx.emit(events.ticket_ended(*ids, end, at))
+            return True
+
+    async def end_match(
+        self,
+        match: LiveMatch,
+        reason: EndReason,
+        ended_by: str,
+        at: datetime,
+        to_blame: frozenset[str],
+    ) -> bool:
+        async with self._store.transaction() as tx:
+            of_match = live_matches.c.match_id == match.match_id
+            gone = await tx.connection.execute(delete(live_matches).where(of_match))
+            if not gone.rowcount:
+                return False
+            users = delete(live_users).where(live_users.c.match_id == match.match_id)
+            await tx.connection.execute(users)
+            await _extend_horizon(tx.connection, match, at + self._horizon)
+            for side in credited(match, reason, to_blame):
+                await _give_credit(tx.connection, side.user_id, side.waited_s, at + CREDIT_KEPT)
+            version = await tx.next_version(f"match:{match.match_id}")
+            await tx.emit(events.match_ended(match, reason, ended_by, at, version))
+            for user_id in match.users:
+                await tx.emit(events.outcome(match, user_id, reason, ended_by, at))
+            return True
+
+    async def live_matches(self, pool: str) -> list[LiveMatch]:
+        async with self._store.reading() as connection:
+            rows = await connection.execute(
+                select(
+                    live_matches.c.match_id,
+                    live_matches.c.pool,
+                    live_matches.c.started_us,
+                    live_matches.c.match,
+                )
+                .where(live_matches.c.pool == pool)
+                .order_by(live_matches.c.started_us, live_matches.c.match_id)
+            )
+            return [match_from_row(*row) for row in rows.tuples()]
+
+    async def record_verdict(self, user_id: str, verdict: Verdict, version: int) -> bool:
+        row: _Row = {"user_id": user_id, "verdict": verdict.name, "version": version}
+        return await self._keep_newest(verdicts, row)
+
+    async def record_edge(self, user_id: str, other_id: str, kind: str, version: int) -> bool:
+        row: _Row = {"user_id": user_id, "other_id": other_id, "kind": kind, "version": version}
+        return await self._keep_newest(edges, row)
+
+    async def record_sanction(self, user_id: str, until: datetime | None, version: int) -> bool:
+        until_us = micros(until) if until else 0
+        row: _Row = {"user_id": user_id, "until_us": until_us, "version": version}
+        return await self._keep_newest(sanctions, row)
+
+    async def forget(self, at: datetime) -> int:
+        now, old = micros(at), micros(at - ENDS_KEPT)
+        stale = (
+            delete(meetings).where(meetings.c.until_us <= now),
+            delete(credits_given).where(credits_given.c.until_us <= now),
+            delete(ticket_ends).where(ticket_ends.c.ended_us <= old),
+        )
+        async with self._store.transaction() as tx:
+            return sum([(await tx.connection.execute(one)).rowcount for one in stale])
+
+    async def _keep_newest(self, table: Table, row: _Row) -> bool:
+        """Keeps the row unless a newer version is there; False where it is."""
+        async with self._store.transaction() as tx:
+            same = [column == row[column.name] for column in table.primary_key]
+            known = await tx.connection.scalar(
+                select(table.c.version).where(*same).with_for_update()
+            )
+            if known is None:
+                return await _insert_new(tx.connection, table, row)
+            if known < row["version"]:
+                await tx.connection.execute(update(table).where(*same).values(row))
+            return int(known) <= int(row["version"])
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+async def _insert_new(connection: AsyncConnection, table: Table, row: _Row) -> bool:
+    """Inserts unless the key is there already; True when inserted."""
+    build = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    done = await connection.execute(build(table).values(row).on_conflict_do_nothing())
+    return bool(done.rowcount)
+
+
+async def _facts(
+    connection: AsyncConnection, users: Sequence[str], at: datetime
+) -> dict[str, Facts]:
+    judged = await connection.execute(
+        select(verdicts.c.user_id, verdicts.c.verdict).where(verdicts.c.user_id.in_(users))
+    )
+    verdict = {user: Verdict[name] for user, name in judged.tuples()}
+    punished = await connection.execute(
+        select(sanctions.c.user_id, sanctions.c.until_us).where(sanctions.c.user_id.in_(users))
+    )
+    until = {user: moment_of(end) for user, end in punished.tuples()}
+    live = await connection.scalars(
+        select(live_users.c.user_id).where(live_users.c.user_id.in_(users))
+    )
+    busy = set(live)
+    bars = await _bars(connection, users, at)
+    return {
+        user: Facts(verdict.get(user, Verdict.NONE), until.get(user), user in busy, bars[user])
+        for user in users
+    }
+
+
+async def _bars(
+    connection: AsyncConnection, users: Sequence[str], at: datetime
+) -> dict[str, dict[str, datetime | None]]:
+    bars: dict[str, dict[str, datetime | None]] = {user: {} for user in users}
+    met = await connection.execute(
+        select(meetings.c.user_id, meetings.c.other_id, meetings.c.until_us).where(
+            or_(meetings.c.user_id.in_(users), meetings.c.other_id.in_(users)),
+            meetings.c.until_us > micros(at),
+        )
+    )
+    for one, other, until_us in met.tuples():
+        _bar(bars, one, other, moment_of(until_us))
+    blocked = await connection.execute(
+        select(edges.c.user_id, edges.c.other_id).where(
+            or_(edges.c.user_id.in_(users), edges.c.other_id.in_(users))
+        )
+    )
+    for one, other in blocked.tuples():
+        _bar(bars, one, other, None)
+    return bars
+
+
+def _bar(
+    bars: dict[str, dict[str, datetime | None]], one: str, other: str, until: datetime | None
+) -> None:
+    for mine, theirs in ((one, other), (other, one)):
+        if mine in bars:
+            bars[mine][theirs] = until
+
+
+async def _extend_horizon(connection: AsyncConnection, match: LiveMatch, until: datetime) -> None:
+    one, other = sorted(match.users)
+    same = (meetings.c.user_id == one) & (meetings.c.other_id == other)
+    await connection.execute(update(meetings).where(same).values(until_us=micros(until)))
+
+
+async def _give_credit(
+    connection: AsyncConnection, user_id: str, waited_s: float, until: datetime
+) -> None:
+    await connection.execute(delete(credits_given).where(credits_given.c.user_id == user_id))
+    row = {"user_id": user_id, "waited_s": waited_s, "until_us": micros(until)}
+    await connection.execute(insert(credits_given).values(row))

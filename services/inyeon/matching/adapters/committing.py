@@ -1,0 +1,163 @@
+"""Commit of a wave: everything is looked at again inside the transaction that writes it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from inyeon.matching.adapters import events
+from inyeon.matching.adapters.rows import match_to_json, micros
+from inyeon.matching.adapters.tables import (
+    credits_given,
+    edges,
+    live_matches,
+    live_users,
+    meetings,
+    pool_owners,
+    sanctions,
+    ticket_ends,
+    verdicts,
+)
+from inyeon.matching.app.ports import Proposal, WaveOrder
+from inyeon.matching.domain.people import Verdict
+from inyeon.matching.domain.tickets import TicketEnd
+from inyeon.matching.errors import PoolLost
+from inyeon.runtime.store.port import Transaction
+
+CHUNK = 200
+"""Pairs looked at in one statement: 4 names a pair stay far below what a statement may bind."""
+
+
+async def commit_proposals(tx: Transaction, order: WaveOrder, horizon: timedelta) -> frozenset[str]:
+    """Writes what still holds; returns the match ids. Raises PoolLost."""
+    await _check_epoch(tx.connection, order)
+    kept: list[Proposal] = []
+    for start in range(0, len(order.proposals), CHUNK):
+        chunk = order.proposals[start : start + CHUNK]
+        kept += await _still_right(tx.connection, order, chunk)
+    stand = frozenset(proposal.match.match_id for proposal in kept)
+    if kept:
+        await _write(tx.connection, order, kept, horizon)
+        await _emit(tx, order, kept, stand)
+    return stand
+
+
+async def _check_epoch(connection: AsyncConnection, order: WaveOrder) -> None:
+    # The row stays locked, so no other owner can come in before this commit.
+    owner = select(pool_owners.c.epoch).where(pool_owners.c.pool == order.pool)
+    epoch = await connection.scalar(owner.with_for_update())
+    if epoch != order.epoch:
+        raise PoolLost(f"pool {order.pool} has epoch {epoch}, this replica holds {order.epoch}")
+
+
+async def _still_right(
+    connection: AsyncConnection, order: WaveOrder, proposals: tuple[Proposal, ...]
+) -> list[Proposal]:
+    users = [user for proposal in proposals for user in proposal.match.users]
+    out = await _unfit(connection, order, users)
+    over = await _over(connection, [ticket for one in proposals for ticket in one.tickets])
+    barred = await _barred(connection, order, proposals)
+    return [
+        proposal
+        for proposal in proposals
+        if out.isdisjoint(proposal.match.users)
+        and over.isdisjoint(proposal.tickets)
+        and frozenset(proposal.match.users) not in barred
+    ]
+
+
+async def _unfit(connection: AsyncConnection, order: WaveOrder, users: list[str]) -> set[str]:
+    fine = [verdict.name for verdict in Verdict if verdict.lets_meet]
+    now = micros(order.decided_at)
+    statements = (
+        select(live_users.c.user_id).where(live_users.c.user_id.in_(users)),
+        select(verdicts.c.user_id).where(
+            verdicts.c.user_id.in_(users), verdicts.c.verdict.not_in(fine)
+        ),
+        select(sanctions.c.user_id).where(
+            sanctions.c.user_id.in_(users), sanctions.c.until_us > now
+        ),
+    )
+    return {user for one in statements for user in await connection.scalars(one)}
+
+
+async def _over(connection: AsyncConnection, tickets: list[str]) -> set[str]:
+    ended = select(ticket_ends.c.ticket_id).where(ticket_ends.c.ticket_id.in_(tickets))
+    return set(await connection.scalars(ended))
+
+
+async def _barred(
+    connection: AsyncConnection, order: WaveOrder, proposals: tuple[Proposal, ...]
+) -> set[frozenset[str]]:
+    both_ways = [
+        pair for one in proposals for pair in (one.match.users, tuple(reversed(one.match.users)))
+    ]
+    blocked = select(edges.c.user_id, edges.c.other_id).where(
+        tuple_(edges.c.user_id, edges.c.other_id).in_(both_ways)
+    )
+    met = select(meetings.c.user_id, meetings.c.other_id).where(
+        tuple_(meetings.c.user_id, meetings.c.other_id).in_(both_ways),
+        meetings.c.until_us > micros(order.decided_at),
+    )
+    found = [(await connection.execute(one)).tuples() for one in (blocked, met)]
+    return {frozenset(pair) for rows in found for pair in rows}
+
+
+async def _write(
+    connection: AsyncConnection, order: WaveOrder, kept: list[Proposal], horizon: timedelta
+) -> None:
+    now = micros(order.decided_at)
+    until = micros(order.decided_at + horizon)
+    matches = [one.match for one in kept]
+    pairs = [sorted(match.users) for match in matches]
+    users = [user for match in matches for user in match.users]
+    await connection.execute(
+        insert(live_users),
+        [{"user_id": u, "match_id": match.match_id} for match in matches for u in match.users],
+    )
+    await connection.execute(
+        insert(live_matches),
+        [
+            {
+                "match_id": match.match_id,
+                "pool": match.pool,
+                "started_us": micros(match.started_at),
+                "match": match_to_json(match),
+            }
+            for match in matches
+        ],
+    )
+    await connection.execute(
+        insert(ticket_ends),
+        [
+            {"ticket_id": t, "user_id": u, "reason": TicketEnd.MATCHED.value, "ended_us": now}
+            for one in kept
+            for t, u in zip(one.tickets, one.match.users, strict=True)
+        ],
+    )
+    # Past horizons of the same pairs, and credits that have now been used.
+    forgotten = tuple_(meetings.c.user_id, meetings.c.other_id)
+    for start in range(0, len(pairs), CHUNK):
+        some = [tuple(pair) for pair in pairs[start : start + CHUNK]]
+        await connection.execute(delete(meetings).where(forgotten.in_(some)))
+        used = users[2 * start : 2 * (start + CHUNK)]
+        await connection.execute(delete(credits_given).where(credits_given.c.user_id.in_(used)))
+    await connection.execute(
+        insert(meetings),
+        [{"user_id": one, "other_id": other, "until_us": until} for one, other in pairs],
+    )
+
+
+async def _emit(
+    tx: Transaction, order: WaveOrder, kept: list[Proposal], stand: frozenset[str]
+) -> None:
+    for proposal in kept:
+        match = proposal.match
+        version = await tx.next_version(f"match:{match.match_id}")
+        await tx.emit(events.match_live(match, version))
+        for ticket_id, user_id in zip(proposal.tickets, match.users, strict=True):
+            ids = ticket_id, user_id, order.pool
+            await tx.emit(events.ticket_ended(*ids, TicketEnd.MATCHED, order.decided_at))
+    await tx.emit(events.wave_decided(order, stand))

@@ -1,0 +1,45 @@
+"""What other services decided, from the log into the use cases.
+
+The effects keep the highest version of each fact themselves, so these consumers run without the
+ground's ledger and bear repetition.
+"""
+
+from __future__ import annotations
+
+from inyeon.matching.app.apply import apply_edge, apply_verdict
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.domain.people import Verdict
+from inyeon.runtime.log.consuming import consume
+from inyeon.runtime.log.envelope import decode, version_of
+from inyeon.runtime.log.port import Log, Record
+from inyeon.runtime.log.topics import EDGES, VERDICTS
+from inyeon_protos.events.v1 import events_pb2
+
+GROUP_VERDICTS = "matching-verdicts"
+GROUP_EDGES = "matching-edges"
+
+
+async def follow_verdicts(desk: Desk, log: Log) -> None:
+    """Applies `moderation.verdicts` for as long as this task lives."""
+
+    async def apply(record: Record, _: None) -> None:
+        if record.value is None:  # the person was erased
+            await apply_verdict(desk, record.key, Verdict.NONE, version_of(record))
+            return
+        event = decode(record, events_pb2.VerdictRecorded)
+        verdict = Verdict(int(event.verdict))
+        await apply_verdict(desk, event.user_id, verdict, event.version)
+
+    await consume(log, GROUP_VERDICTS, [VERDICTS], apply, store=None, clock=desk.clock)
+
+
+async def follow_edges(desk: Desk, log: Log) -> None:
+    """Applies `social.edges` for as long as this task lives. A tombstone lifts nothing: a block
+    outlives its erased author's data as an edge of two random ids."""
+
+    async def apply(record: Record, _: None) -> None:
+        if record.value is not None:
+            event = decode(record, events_pb2.EdgeRecorded)
+            await apply_edge(desk, event.user_id, event.other_id, event.kind, event.version)
+
+    await consume(log, GROUP_EDGES, [EDGES], apply, store=None, clock=desk.clock)

@@ -1,0 +1,91 @@
+"""Tables of matching's store. Times are whole microseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, MetaData, Table, Text
+
+from inyeon.runtime.store.tables import runtime_tables
+from inyeon.runtime.streams.sessions_sql import session_tables
+
+TABLES = runtime_tables(MetaData())
+stream_sessions = session_tables(TABLES)
+
+live_matches = Table(
+    "live_matches",
+    TABLES,
+    Column("match_id", Text, primary_key=True),
+    Column("pool", Text, nullable=False, index=True),
+    Column("started_us", BigInteger, nullable=False),
+    Column("match", Text, nullable=False, comment="adapters.rows, JSON"),
+)
+
+# The primary key is the promise: a user is in at most one live match.
+live_users = Table(
+    "live_users",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("match_id", Text, nullable=False, index=True),
+)
+
+# The primary key decides: the first of match, cancel and expiry ends a ticket.
+ticket_ends = Table(
+    "ticket_ends",
+    TABLES,
+    Column("ticket_id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ended_us", BigInteger, nullable=False, index=True),
+)
+
+pool_owners = Table(
+    "pool_owners",
+    TABLES,
+    Column("pool", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("replica", Text, nullable=False),
+)
+
+verdicts = Table(
+    "verdicts",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+sanctions = Table(
+    "sanctions",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("until_us", BigInteger, nullable=False, comment="0: lifted"),
+    Column("version", BigInteger, nullable=False),
+)
+
+# One row a direction, as moderation records them; either one bars both ways.
+edges = Table(
+    "edges",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("other_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+Index("edges_of_other", edges.c.other_id, edges.c.user_id)
+
+# Rematch horizon; user_id < other_id.
+meetings = Table(
+    "meetings",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("other_id", Text, primary_key=True),
+    Column("until_us", BigInteger, nullable=False, index=True),
+)
+Index("meetings_of_other", meetings.c.other_id, meetings.c.user_id)
+
+credits_given = Table(
+    "credits_given",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("waited_s", Float, nullable=False),
+    Column("until_us", BigInteger, nullable=False, index=True),
+)

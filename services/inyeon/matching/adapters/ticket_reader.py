@@ -1,0 +1,88 @@
+"""Tickets of the pool from the log, for its owner: first the last 90 s, then what comes.
+
+A new owner has a new epoch and with it a group of its own, which starts at now - 90 s: a ticket is
+renewed every 30 s, so whoever still waits is in there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from inyeon.matching.adapters.wire import ticket_from
+from inyeon.matching.app.admit import EndedTicket, admit
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.domain.refusals import WishRefused
+from inyeon.matching.domain.tickets import Ticket
+from inyeon.runtime.errors import Unavailable
+from inyeon.runtime.log.envelope import decode, is_type
+from inyeon.runtime.log.poison import PoisonRecord
+from inyeon.runtime.log.port import GroupConsumer, Log, Position, Record
+from inyeon.runtime.log.topics import TICKETS
+from inyeon_protos.events.v1 import events_pb2
+
+LOOK_BACK = timedelta(seconds=90)
+MAX_RECORDS = 500
+POLL_S = 0.5
+RETRY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+async def read_tickets(desk: Desk, log: Log) -> None:
+    """Keeps the pool as the log says, for as long as this task lives."""
+    group = f"matching-pool-{desk.pool}-{desk.hall.epoch}"
+    member = await log.join(group, [TICKETS], desk.clock.now() - LOOK_BACK)
+    try:
+        while True:
+            records = await _poll(desk, member)
+            if records:
+                await _take(desk, records)
+                await _commit(member, records)
+            else:
+                desk.hall.rebuilt.set()  # the end of what was there
+    finally:
+        await member.close()
+
+
+async def _poll(desk: Desk, member: GroupConsumer) -> Sequence[Record]:
+    # Until the pool is rebuilt an empty answer must come at once: nobody is paired before.
+    wait_s = POLL_S if desk.hall.rebuilt.is_set() else 0.0
+    while True:
+        try:
+            return await member.poll(MAX_RECORDS, wait_s)
+        except Unavailable as error:
+            _log.warning("tickets.log_away", error=str(error))
+            await desk.clock.sleep(RETRY_S)
+
+
+async def _take(desk: Desk, records: Sequence[Record]) -> None:
+    read = [entry for record in records if (entry := _entry(record)) is not None]
+    while True:
+        try:
+            return await admit(desk, read)
+        except Unavailable as error:
+            _log.warning("tickets.store_away", error=str(error))
+            await desk.clock.sleep(RETRY_S)
+
+
+async def _commit(member: GroupConsumer, records: Sequence[Record]) -> None:
+    last = {(record.topic, record.partition): record.offset for record in records}
+    try:
+        await member.commit([Position(*place, offset) for place, offset in last.items()])
+    except Unavailable as error:  # they go with the next; a new owner has a new group anyway
+        _log.warning("tickets.not_committed", error=str(error))
+
+
+def _entry(record: Record) -> Ticket | EndedTicket | None:
+    """A record that cannot be read is left out and said: its ticket expires, its user asks again."""
+    try:
+        if is_type(record, events_pb2.TicketEnded):
+            ended = decode(record, events_pb2.TicketEnded)
+            return EndedTicket(ended.ticket_id, ended.user_id)
+        return ticket_from(decode(record, events_pb2.TicketWaiting))
+    except (PoisonRecord, WishRefused, ValueError) as error:
+        _log.error("tickets.unreadable", offset=record.offset, error=str(error))
+        return None

@@ -1,0 +1,1 @@
+"""Matching towards devices and operators."""

@@ -1,0 +1,84 @@
+"""Admit: tickets that the log holds come into the pool of its owner; ended ones go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.ports import Facts
+from inyeon.matching.app.state import tell_waiting
+from inyeon.matching.domain.pool import Bar, Standing
+from inyeon.matching.domain.tickets import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTicket:
+    """A ticket that is over, as the log says."""
+
+    ticket_id: str
+    user_id: str
+
+
+async def admit(desk: Desk, read: Sequence[Ticket | EndedTicket]) -> None:
+    """Takes in what was read, in order. Raises StoreUnavailable; then nothing was taken in."""
+    over = {entry.ticket_id for entry in read if isinstance(entry, EndedTicket)}
+    for entry in read:
+        if isinstance(entry, EndedTicket):
+            _remove(desk, entry)
+    fresh = {
+        entry.ticket_id: entry
+        for entry in read
+        if isinstance(entry, Ticket) and entry.ticket_id not in over and _is_new(desk, entry)
+    }
+    if fresh:
+        await _take_in(desk, list(fresh.values()))
+
+
+def standing(facts: Facts, desk: Desk) -> Standing:
+    """Facts in the pool's times."""
+    return Standing(facts.verdict, moment(desk, facts.sanctioned_until, -math.inf))
+
+
+def moment(desk: Desk, at: datetime | None, otherwise: float) -> float:
+    """A wall time on the monotonic clock."""
+    if at is None:
+        return otherwise
+    return desk.clock.monotonic() + (at - desk.clock.now()).total_seconds()
+
+
+def _is_new(desk: Desk, ticket: Ticket) -> bool:
+    """Renewals of waiting tickets and those of other pools are none of ours."""
+    return ticket.pool == desk.pool and desk.hall.pool.of_user(ticket.user_id) is None
+
+
+def _remove(desk: Desk, ended: EndedTicket) -> None:
+    ticket = desk.hall.ticket_of(ended.user_id)
+    if ticket is not None and ticket.ticket_id == ended.ticket_id:
+        desk.hall.drop(ticket)
+
+
+async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
+    facts = await desk.book.facts([ticket.user_id for ticket in tickets], desk.clock.now())
+    over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
+    for ticket in tickets:
+        known = facts.get(ticket.user_id, Facts())
+        if ticket.ticket_id in over or known.in_match:
+            desk.hall.drop(ticket)
+        else:
+            await _add(desk, ticket, known)
+
+
+async def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
+    hall, now = desk.hall, desk.clock.monotonic()
+    bars = [Bar(other, moment(desk, at, math.inf)) for other, at in (facts.bars or {}).items()]
+    started = desk.started(desk.clock.now() - ticket.created_at)
+    if not hall.pool.add(ticket, now, started, standing(facts, desk), bars):
+        return  # the user has another ticket here; this one expires unheard
+    hall.arrive(ticket)
+    sign = hall.signs.get(ticket.user_id)
+    if sign is not None:
+        hall.pool.heartbeat(ticket.user_id, sign.heard_at, sign.present, sign.pass_until)
+    await tell_waiting(desk, hall.pool.look(ticket.user_id, now))

@@ -1,0 +1,49 @@
+"""Apply what others decided: verdicts, blocks and reports, sanctions. Highest version wins."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from inyeon.matching.app.admit import moment
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.end_match import close_match
+from inyeon.matching.domain.matches import EndReason
+from inyeon.matching.domain.people import Verdict
+
+
+async def apply_verdict(desk: Desk, user_id: str, verdict: Verdict, version: int) -> None:
+    """Anything but CLEAR pauses a ticket; PROTECT ends a live match by policy."""
+    async with desk.hall.changing:
+        if not await desk.book.record_verdict(user_id, verdict, version):
+            return
+        desk.hall.pool.judge(user_id, verdict)
+    if verdict is Verdict.PROTECT:
+        await _end_by_policy(desk, user_id)
+
+
+async def apply_edge(desk: Desk, user_id: str, other_id: str, kind: str, version: int) -> None:
+    """The two never meet again; a live match of theirs ends, and the other one is to blame."""
+    async with desk.hall.changing:
+        if not await desk.book.record_edge(user_id, other_id, kind, version):
+            return
+        desk.hall.pool.bar(user_id, other_id, math.inf)
+    match = desk.hall.meetings.of_user(user_id)
+    if match is not None and other_id in match.users:
+        await close_match(desk, match, EndReason.REPORTED, user_id, frozenset({other_id}))
+
+
+async def apply_sanction(desk: Desk, user_id: str, until: datetime | None, version: int) -> None:
+    """A sanction pauses the ticket until it ends and ends a live match; None lifts it."""
+    async with desk.hall.changing:
+        if not await desk.book.record_sanction(user_id, until, version):
+            return
+        desk.hall.pool.sanction(user_id, moment(desk, until, -math.inf))
+    if until is not None and until > desk.clock.now():
+        await _end_by_policy(desk, user_id)
+
+
+async def _end_by_policy(desk: Desk, user_id: str) -> None:
+    match = desk.hall.meetings.of_user(user_id)
+    if match is not None:
+        await close_match(desk, match, EndReason.POLICY, to_blame=frozenset({user_id}))

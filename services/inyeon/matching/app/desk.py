@@ -1,0 +1,40 @@
+"""The desk: the hall with every seam, handed to each use case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from inyeon.matching.app.hall import Hall
+from inyeon.matching.app.ports import Book, Grants, Meter, Passes, Teller, TicketLog
+from inyeon.matching.domain.waves import WaveRules
+from inyeon.runtime.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What use cases work with."""
+
+    book: Book
+    tickets: TicketLog
+    teller: Teller
+    passes: Passes
+    grants: Grants
+    meter: Meter
+    clock: Clock
+    rules: WaveRules
+    pool: str
+    replica: str
+    new_id: Callable[[], str]
+    """A random id of at most 64 characters."""
+    max_waiting: int
+    policy_versions: frozenset[str] = frozenset()
+    hall: Hall = field(default_factory=Hall)
+
+    def started(self, waited: timedelta) -> float:
+        """The monotonic time at which somebody began who has waited so long by the wall clock.
+
+        Clocks of replicas differ: a beginning in the future counts as now.
+        """
+        return self.clock.monotonic() - max(waited.total_seconds(), 0.0)

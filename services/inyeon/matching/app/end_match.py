@@ -1,0 +1,54 @@
+"""End a match, whoever ends it: a person, the policy, or a device that vanished."""
+
+from __future__ import annotations
+
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.domain.matches import BY_DEVICE, EndReason, LiveMatch
+from inyeon.matching.domain.news import MatchOver
+from inyeon.runtime.errors import InvalidRequest
+
+
+async def end_match(desk: Desk, user_id: str, match_id: str, reason: EndReason) -> None:
+    """A person ends their match. One that is not theirs or not live any more: nothing happens.
+
+    Raises InvalidRequest (REASON_NOT_YOURS) for a reason that only the platform gives.
+    """
+    if reason not in BY_DEVICE:
+        raise InvalidRequest(
+            f"{reason.name} is for the platform to say",
+            reason="REASON_NOT_YOURS",
+            field="end_match.reason",
+        )
+    match = desk.hall.meetings.of_user(user_id)
+    if match is not None and match.match_id == match_id:
+        await close_match(desk, match, reason, user_id, _to_blame(match, user_id, reason))
+
+
+async def close_match(
+    desk: Desk,
+    match: LiveMatch,
+    reason: EndReason,
+    ended_by: str = "",
+    to_blame: frozenset[str] = frozenset(),
+) -> None:
+    """Ends a live match in the book, then here, and tells both, once."""
+    await desk.book.end_match(match, reason, ended_by, desk.clock.now(), to_blame)
+    if not desk.hall.meetings.end(match.match_id):
+        return
+    desk.meter.over(reason)
+    for user_id in match.users:
+        await desk.teller.tell(
+            user_id, MatchOver(match.match_id, reason, by_me=user_id == ended_by)
+        )
+
+
+def _to_blame(match: LiveMatch, user_id: str, reason: EndReason) -> frozenset[str]:
+    """Who reports somebody is not to blame for the end."""
+    reported = reason is EndReason.REPORTED
+    return frozenset({match.partner(user_id).user_id if reported else user_id})
+
+
+async def lose_matches(desk: Desk) -> None:
+    """Ends matches of silent devices; the other side keeps its waiting time."""
+    for match, silent in desk.hall.meetings.lost(desk.clock.monotonic()):
+        await close_match(desk, match, EndReason.LOST, to_blame=silent)

@@ -1,0 +1,80 @@
+"""The hall: everything that this replica keeps in memory about people who wait or meet.
+
+All of it can be rebuilt from the book (live matches) and the log (tickets of the last 90 s). Times
+are seconds of the monotonic clock. One event loop owns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from weakref import WeakValueDictionary
+
+from inyeon.matching.domain.meetings import Meetings
+from inyeon.matching.domain.news import Paused, Queued
+from inyeon.matching.domain.pool import Pool
+from inyeon.matching.domain.tickets import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The newest sign of life of a device."""
+
+    heard_at: float
+    present: bool
+    pass_until: float = -math.inf
+
+
+@dataclass(slots=True)
+class Hall:
+    """Who is here."""
+
+    pool: Pool = field(default_factory=Pool)
+    meetings: Meetings = field(default_factory=Meetings)
+    on_the_way: dict[str, Ticket] = field(default_factory=dict)
+    """By user: tickets that are being written to the log and were not read back yet."""
+    signs: dict[str, Sign] = field(default_factory=dict)
+    """By user."""
+    told: dict[str, tuple[float, Queued | Paused]] = field(default_factory=dict)
+    """By user: when and what they were last told about waiting."""
+    fitting: dict[str, int] = field(default_factory=dict)
+    """By user: how many people fitted in the last wave."""
+    epoch: int = 0
+    """Of the pool; 0 while this replica does not own it."""
+    waves: int = 0
+    last_pass_at: datetime | None = None
+    service_away: bool = False
+    """The store or the log was away at the last wave."""
+    rebuilt: asyncio.Event = field(default_factory=asyncio.Event)
+    """The pool knows every ticket of the last 90 s."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Guards that what the book says and what is here change together: a verdict that comes while
+    a wave is being committed must find the match that the wave made."""
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def lock(self, user_id: str) -> asyncio.Lock:
+        """Guards the verbs of one user against each other: a double tap makes one ticket."""
+        return self._locks.setdefault(user_id, asyncio.Lock())
+
+    def ticket_of(self, user_id: str) -> Ticket | None:
+        """The user's ticket, waiting or on its way."""
+        return self.pool.of_user(user_id) or self.on_the_way.get(user_id)
+
+    def forget_signs(self, before: float) -> None:
+        """Signs of life older than that are of people who have gone."""
+        self.signs = {user: sign for user, sign in self.signs.items() if sign.heard_at >= before}
+
+    def arrive(self, ticket: Ticket) -> None:
+        """A ticket is on its way no more."""
+        on_the_way = self.on_the_way.get(ticket.user_id)
+        if on_the_way is not None and on_the_way.ticket_id == ticket.ticket_id:
+            del self.on_the_way[ticket.user_id]
+
+    def drop(self, ticket: Ticket) -> None:
+        """A ticket is over."""
+        self.arrive(ticket)
+        if self.pool.remove(ticket.ticket_id, ticket.user_id):
+            self.told.pop(ticket.user_id, None)
+            self.fitting.pop(ticket.user_id, None)

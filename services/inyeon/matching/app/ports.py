@@ -1,0 +1,204 @@
+"""Seams of matching's use cases: the book of matches, the ticket log, devices, statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from inyeon.matching.domain.gates import Gate
+from inyeon.matching.domain.matches import EndReason, LiveMatch
+from inyeon.matching.domain.news import News, SignedGrant
+from inyeon.matching.domain.people import Verdict
+from inyeon.matching.domain.tickets import Ticket, TicketEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the book knows of somebody who comes to wait."""
+
+    verdict: Verdict = Verdict.NONE
+    sanctioned_until: datetime | None = None
+    in_match: bool = False
+    bars: Mapping[str, datetime | None] | None = None
+    """Whom they must not meet until when; None as a time: for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One pair of a wave, to be committed."""
+
+    match: LiveMatch
+    tickets: tuple[str, str]
+    """Of the match's first and second person."""
+    places: tuple[int, int]
+    """Their positions in the wave."""
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaveOrder:
+    """A wave to be committed: all of it in one transaction."""
+
+    pool: str
+    epoch: int
+    wave: int
+    decided_at: datetime
+    tickets: tuple[str, ...]
+    """Everybody who took part, in the pool's order."""
+    proposals: tuple[Proposal, ...]
+    score_version: str
+
+
+class Book(Protocol):
+    """Matching's own store. Every method is one transaction and may raise StoreUnavailable.
+
+    What is about state (`record_...`) keeps the highest version and answers whether the version
+    given is the one in force now, so that a repeated record has its effect again.
+    """
+
+    async def claim(self, pool: str, replica: str) -> int:
+        """Takes the pool over; returns its new epoch, from 1."""
+        ...
+
+    async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
+        """Facts about each of these users."""
+        ...
+
+    async def ended(self, tickets: Sequence[str]) -> frozenset[str]:
+        """Which of these tickets are over."""
+        ...
+
+    async def credit(self, user_id: str, at: datetime) -> float:
+        """Waiting time in seconds that this user got back and has not used; 0 for none."""
+        ...
+
+    async def commit_wave(self, order: WaveOrder) -> frozenset[str]:
+        """Commits the proposals that still hold and returns their match ids.
+
+        Left out: a person in a live match, a ticket that is over, a verdict that is not CLEAR, a
+        sanction, a bar. Raises PoolLost when the epoch is not the newest: nothing is written.
+        """
+        ...
+
+    async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:
+        """Ends a ticket; False when it is over already: the first end wins."""
+        ...
+
+    async def end_match(
+        self,
+        match: LiveMatch,
+        reason: EndReason,
+        ended_by: str,
+        at: datetime,
+        to_blame: frozenset[str],
+    ) -> bool:
+        """Ends a match, with credit and outcomes; False when it is over already."""
+        ...
+
+    async def live_matches(self, pool: str) -> list[LiveMatch]:
+        """Live matches that came from the pool."""
+        ...
+
+    async def record_verdict(self, user_id: str, verdict: Verdict, version: int) -> bool:
+        """A verdict of moderation."""
+        ...
+
+    async def record_edge(self, user_id: str, other_id: str, kind: str, version: int) -> bool:
+        """A block or a report; it bars both ways for ever."""
+        ...
+
+    async def record_sanction(self, user_id: str, until: datetime | None, version: int) -> bool:
+        """A sanction until then; None: it was lifted."""
+        ...
+
+    async def forget(self, at: datetime) -> int:
+        """Drops what no longer matters (old ends, past horizons); returns how many rows."""
+        ...
+
+
+class TicketLog(Protocol):
+    """Where waiting tickets are kept: the log."""
+
+    async def publish(self, tickets: Sequence[Ticket]) -> None:
+        """Durable when it returns. Raises LogUnavailable."""
+        ...
+
+
+class Teller(Protocol):
+    """Devices, wherever their streams are."""
+
+    async def tell(self, user_id: str, news: News) -> bool:
+        """Hands news to the user's stream within a second; False when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPass:
+    """A safety pass as it came."""
+
+    key_id: str
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PassFacts:
+    """What a rightly signed pass says."""
+
+    user_id: str
+    device_key: str
+    policy_version: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+class Passes(Protocol):
+    """Reads safety passes."""
+
+    def read(self, signed: SignedPass, at: datetime) -> PassFacts | None:
+        """Facts of a pass with a right signature, None for one that has expired.
+
+        Raises StatementRefused for a forged, foreign or malformed one.
+        """
+        ...
+
+
+class Grants(Protocol):
+    """Signs match grants."""
+
+    def sign(self, match: LiveMatch, user_id: str, at: datetime) -> SignedGrant:
+        """A grant for that side, valid for GRANT_LIFE from `at`."""
+        ...
+
+
+GRANT_LIFE = timedelta(minutes=2)
+
+
+class Meter(Protocol):
+    """What operators count."""
+
+    def wave(self, took_s: float, took_part: int, pairs: int, left_out: int) -> None:
+        """A pass is done."""
+        ...
+
+    def waiting(self, waiting: int, paused: int, live: int) -> None:
+        """Depths of the pool now."""
+        ...
+
+    def matched(self, waited_s: float) -> None:
+        """Somebody found somebody after so long."""
+        ...
+
+    def over(self, reason: EndReason) -> None:
+        """A match ended."""
+        ...
+
+    def ticket_over(self, end: TicketEnd) -> None:
+        """A ticket ended."""
+        ...
+
+    def paused(self, gate: Gate) -> None:
+        """A ticket was paused."""
+        ...

@@ -1,0 +1,43 @@
+"""Seek: somebody wants to meet somebody. One ticket a user, however often they ask."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.state import tell_state
+from inyeon.matching.domain.people import Person
+from inyeon.matching.domain.tickets import Ticket, Wish
+from inyeon.runtime.errors import Overloaded
+
+
+async def seek(desk: Desk, person: Person, wish: Wish, session_id: str) -> None:
+    """Makes a ticket that is in the log when this returns, or tells of the one there is.
+
+    Raises Overloaded when the pool is full, LogUnavailable, StoreUnavailable.
+    """
+    hall = desk.hall
+    async with hall.lock(person.user_id):
+        if hall.meetings.of_user(person.user_id) or hall.ticket_of(person.user_id):
+            await tell_state(desk, person.user_id)
+            return
+        if len(hall.pool) + len(hall.on_the_way) >= desk.max_waiting:
+            raise Overloaded("the pool is full", retry_after_s=5.0, reason="POOL_FULL")
+        await _publish(desk, await _ticket(desk, person, wish, session_id))
+
+
+async def _ticket(desk: Desk, person: Person, wish: Wish, session_id: str) -> Ticket:
+    now = desk.clock.now()
+    credit_s = await desk.book.credit(person.user_id, now)
+    return Ticket(
+        desk.new_id(), person, wish, desk.pool, now - timedelta(seconds=credit_s), 0.0, session_id
+    )
+
+
+async def _publish(desk: Desk, ticket: Ticket) -> None:
+    desk.hall.on_the_way[ticket.user_id] = ticket
+    try:
+        await desk.tickets.publish([ticket])
+    except BaseException:
+        del desk.hall.on_the_way[ticket.user_id]
+        raise

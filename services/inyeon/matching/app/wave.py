@@ -1,0 +1,157 @@
+"""Run a wave: pause, resume and expire; pair; commit; tell."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import datetime
+
+from inyeon.matching.app.admit import moment, standing
+from inyeon.matching.app.cancel import end_ticket
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
+from inyeon.matching.app.state import tell_match, tell_waiting
+from inyeon.matching.domain.explaining import explain
+from inyeon.matching.domain.matches import LiveMatch, Side
+from inyeon.matching.domain.scoring import SCORE_VERSION
+from inyeon.matching.domain.snapshot import Snapshot
+from inyeon.matching.domain.tickets import Ticket, TicketEnd
+from inyeon.matching.domain.waves import Pair, Wave, decide
+from inyeon.runtime.errors import Unavailable
+
+SIGNS_KEPT_S = 90.0  # longer than anything waits or meets without a sign of life (30 s)
+IN_A_THREAD = 256
+"""From so many people on a pass takes more than some 3 ms, too long to hold up the streams."""
+
+
+async def run_wave(desk: Desk) -> None:
+    """One pass. Raises PoolLost when another replica owns the pool. With the store away nobody is
+    paired and everybody who waits is told so."""
+    await _keep_time(desk)
+    try:
+        await _pair(desk)
+        desk.hall.service_away = False
+    except Unavailable:
+        desk.hall.service_away = True
+    await _tell_everybody(desk)
+    pool = desk.hall.pool
+    desk.meter.waiting(len(pool), pool.paused_count(), len(desk.hall.meetings))
+    desk.hall.last_pass_at = desk.clock.now()
+
+
+async def _tell_everybody(desk: Desk) -> None:
+    for look in desk.hall.pool.looks(desk.clock.monotonic()):
+        if desk.hall.pool.of_user(look.ticket.user_id) is look.ticket:  # still, after each await
+            await tell_waiting(desk, look)
+
+
+async def _keep_time(desk: Desk) -> None:
+    changes = desk.hall.pool.tick(desk.clock.monotonic())
+    for ticket in changes.silent:
+        try:
+            await end_ticket(desk, ticket, TicketEnd.EXPIRED)
+        except Unavailable:
+            continue  # it is silent at the next wave, too
+    for _, gate in changes.paused:
+        desk.meter.paused(gate)
+    desk.hall.forget_signs(desk.clock.monotonic() - SIGNS_KEPT_S)
+
+
+async def _pair(desk: Desk) -> None:
+    snapshot = desk.hall.pool.snapshot(desk.clock.monotonic())
+    began = desk.clock.monotonic()
+    wave = await _decide(desk, snapshot)
+    took_s = desk.clock.monotonic() - began
+    desk.hall.fitting = {
+        ticket.user_id: int(count)
+        for ticket, count in zip(snapshot.tickets, wave.fitting.tolist(), strict=True)
+    }
+    left_out = await _commit(desk, wave) if wave.pairs else 0
+    desk.meter.wave(took_s, len(snapshot), len(wave.pairs), left_out)
+
+
+async def _decide(desk: Desk, snapshot: Snapshot) -> Wave:
+    seed = desk.hall.epoch << 32 | desk.hall.waves
+    if len(snapshot) < IN_A_THREAD:
+        return decide(snapshot, desk.rules, seed)
+    return await asyncio.to_thread(decide, snapshot, desk.rules, seed)
+
+
+async def _commit(desk: Desk, wave: Wave) -> int:
+    """Commits and tells; returns how many pairs the book left out."""
+    now, hall = desk.clock.now(), desk.hall
+    proposals = tuple(_proposal(desk, wave, pair, now) for pair in wave.pairs)
+    tickets = tuple(ticket.ticket_id for ticket in wave.snapshot.tickets)
+    hall.waves += 1
+    order = WaveOrder(desk.pool, hall.epoch, hall.waves, now, tickets, proposals, SCORE_VERSION)
+    async with hall.changing:
+        stand = await desk.book.commit_wave(order)
+        for proposal in proposals:
+            if proposal.match.match_id in stand:
+                _begin(desk, proposal.match, _tickets(wave, proposal.places))
+    for proposal in proposals:
+        await _tell(desk, wave, proposal)
+    return len(proposals) - len(stand)
+
+
+async def _tell(desk: Desk, wave: Wave, proposal: Proposal) -> None:
+    """To the people of a match that lives still; of one that the book left out, look again."""
+    match = proposal.match
+    if desk.hall.meetings.of_user(match.first.user_id) is match:
+        for user_id in match.users:
+            await tell_match(desk, match, user_id)
+    else:
+        await _look_again(desk, _tickets(wave, proposal.places))
+
+
+def _tickets(wave: Wave, places: tuple[int, int]) -> tuple[Ticket, Ticket]:
+    return wave.snapshot.tickets[places[0]], wave.snapshot.tickets[places[1]]
+
+
+def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime) -> Proposal:
+    one, other = _tickets(wave, (pair.one, pair.other))
+    waited = wave.snapshot.waited_s
+    waits = float(waited[pair.one]), float(waited[pair.other])
+    match = LiveMatch(
+        desk.new_id(),
+        desk.pool,
+        _side(one, waits[0]),
+        _side(other, waits[1]),
+        now,
+        explain(one.wish, other.wish, waits, desk.rules.routes),
+    )
+    places = pair.one, pair.other
+    return Proposal(match, (one.ticket_id, other.ticket_id), places, pair.score)
+
+
+def _side(ticket: Ticket, waited_s: float) -> Side:
+    return Side(ticket.user_id, ticket.wish.languages, ticket.person.country, waited_s)
+
+
+def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None:
+    for ticket in tickets:
+        desk.hall.drop(ticket)
+    desk.hall.meetings.begin(match, desk.clock.monotonic())
+    for side in match.sides:
+        desk.meter.matched(side.waited_s)
+        desk.meter.ticket_over(TicketEnd.MATCHED)
+
+
+async def _look_again(desk: Desk, tickets: tuple[Ticket, Ticket]) -> None:
+    """The book knew better than the pool: take over what it knows, lest it is tried again."""
+    users = [ticket.user_id for ticket in tickets]
+    facts = await desk.book.facts(users, desk.clock.now())
+    over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
+    for ticket in tickets:
+        known = facts.get(ticket.user_id, Facts())
+        if ticket.ticket_id in over or known.in_match:
+            desk.hall.drop(ticket)
+        _correct(desk, ticket.user_id, known)
+
+
+def _correct(desk: Desk, user_id: str, facts: Facts) -> None:
+    pool, known = desk.hall.pool, standing(facts, desk)
+    pool.judge(user_id, known.verdict)
+    pool.sanction(user_id, known.sanctioned_until)
+    for other, until in (facts.bars or {}).items():
+        pool.bar(user_id, other, moment(desk, until, math.inf))

@@ -1,0 +1,72 @@
+"""What matching tells a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inyeon.matching.domain.gates import WaitReason
+from inyeon.matching.domain.matches import EndReason, LiveMatch
+from inyeon.matching.domain.tickets import TicketEnd
+
+
+@dataclass(frozen=True, slots=True)
+class SignedGrant:
+    """A match grant as it travels: the signed bytes and the signature over them."""
+
+    key_id: str
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The ticket waits."""
+
+    ticket_id: str
+    reason: WaitReason
+    waited_s: float
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The ticket waits, but nobody is proposed to it."""
+
+    ticket_id: str
+    reason: WaitReason
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Somebody was found."""
+
+    match: LiveMatch
+    grant: SignedGrant
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRenewed:
+    """The match goes on."""
+
+    match_id: str
+    grant: SignedGrant
+
+
+@dataclass(frozen=True, slots=True)
+class MatchOver:
+    """The match is over."""
+
+    match_id: str
+    reason: EndReason
+    by_me: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The ticket is gone; an empty id says that there was none."""
+
+    ticket_id: str
+    end: TicketEnd
+
+
+News = Queued | Paused | Matched | GrantRenewed | MatchOver | Cancelled

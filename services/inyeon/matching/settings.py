@@ -1,0 +1,45 @@
+"""Settings of matching: frozen, read once, prefix INYEON_MATCHING_."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from inyeon.matching.domain.languages import Routes
+from inyeon.matching.domain.scoring import Patience
+from inyeon.matching.domain.waves import WaveRules
+
+
+class MatchingSettings(BaseSettings):
+    """What an operator may set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INYEON_MATCHING_", frozen=True, extra="forbid", validate_default=True
+    )
+
+    pool: str = Field(default="main", pattern="^[a-z0-9-]{1,32}$")
+    """Name of the one pool that this replica owns."""
+    wave_every_s: float = Field(default=1.0, gt=0, le=10)
+    """Pause between passes: a pass over 1,000 takes some 20 ms, so it costs 2 % of a core."""
+    min_similarity: float = Field(default=0.4, ge=0, le=1)
+    """Smallest cosine that a person takes at once; falls to 0 over `relaxed_after_s`."""
+    relaxed_after_s: float = Field(default=20.0, gt=0, le=600)
+    rematch_horizon_s: float = Field(default=600.0, ge=0)
+    """Two people do not meet again for so long after a match."""
+    max_waiting: int = Field(default=20_000, ge=1, le=1_000_000)
+    """Tickets of the pool; more are refused with RESOURCE_EXHAUSTED."""
+    translation_routes: tuple[str, ...] = ("en-es",)
+    """Pairs of languages that translation can carry both ways; JSON list in the environment."""
+    policy_versions: tuple[str, ...] = ()
+    """Policy versions whose safety passes count; empty: any that moderation signs."""
+
+    @field_validator("translation_routes")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        Routes.parse(names)
+        return names
+
+    def rules(self) -> WaveRules:
+        """What waves go by."""
+        patience = Patience(self.min_similarity, self.relaxed_after_s)
+        return WaveRules(patience, Routes.parse(self.translation_routes))
