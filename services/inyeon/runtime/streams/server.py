@@ -2,8 +2,9 @@
 
 A service makes one `StreamServer` for each streaming method and returns `serve(...)` from it:
 
-    def Observe(self, request_iterator, context):
-        return self._observe.serve(request_iterator, context)
+    async def Observe(self, request_iterator, context):
+        async for answer in self._observe.serve(request_iterator, context):
+            yield answer
 
 Three tasks belong to a live stream: gRPC's own, which writes what waits; a reader, in which the
 handler runs; and a watcher of age and token. A supervisor ends all three and calls `closed`.

@@ -1,0 +1,120 @@
+"""Logs and metrics of the ground. Every metric of the project is named once, in `MetricName`.
+
+`docs/telemetry.yaml` says of each what it means, its labels and who looks after it; a test compares
+both. No label ever names a person, a session or a match.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from structlog.typing import Processor
+
+from inyeon.runtime.tracing import add_trace_ids
+
+MetricName = Literal[
+    # One for each finished RPC, by its code.
+    "inyeon_rpc_handled",
+    # How long unary calls took.
+    "inyeon_rpc_seconds",
+    # Exceptions that nobody raised on purpose. Above 0: a defect.
+    "inyeon_rpc_unexpected_errors",
+    # Live streams now.
+    "inyeon_streams_open",
+    # Streams that are over, by reason.
+    "inyeon_streams_ended",
+    # Client messages that reached a handler.
+    "inyeon_stream_messages",
+    # Ready services now: 0 or 1 each.
+    "inyeon_service_ready",
+    # Of the store's relays.
+    "inyeon_outbox_depth",
+    "inyeon_outbox_age_seconds",
+    "inyeon_outbox_published",
+    "inyeon_outbox_failures",
+]
+
+# From half a local call to ten times the default deadline; 1-2.5-5 so that quantiles are even.
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def counter(
+    registry: CollectorRegistry, name: MetricName, text: str, labels: tuple[str, ...] = ()
+) -> Counter:
+    """A counter; it shows as `<name>_total`."""
+    return Counter(name, text, labels, registry=registry)
+
+
+def gauge(
+    registry: CollectorRegistry, name: MetricName, text: str, labels: tuple[str, ...] = ()
+) -> Gauge:
+    """A gauge."""
+    return Gauge(name, text, labels, registry=registry)
+
+
+def histogram(
+    registry: CollectorRegistry, name: MetricName, text: str, labels: tuple[str, ...] = ()
+) -> Histogram:
+    """A histogram of seconds with LATENCY_BUCKETS_S."""
+    return Histogram(name, text, labels, registry=registry, buckets=LATENCY_BUCKETS_S)
+
+
+class RpcMetrics:
+    """What the interceptor counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        code = ("method", "code")
+        method = ("method",)
+        self.handled = counter(registry, "inyeon_rpc_handled", "Finished calls", code)
+        self.seconds = histogram(registry, "inyeon_rpc_seconds", "Unary calls", method)
+        self.unexpected = counter(registry, "inyeon_rpc_unexpected_errors", "Defects", method)
+
+
+class StreamMetrics:
+    """What stream servers count."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        stream, reason = ("stream",), ("stream", "reason")
+        self.open = gauge(registry, "inyeon_streams_open", "Live streams", stream)
+        self.ended = counter(registry, "inyeon_streams_ended", "Ended streams", reason)
+        self.messages = counter(registry, "inyeon_stream_messages", "Messages handled", stream)
+
+
+def configure_logging(level: str, *, readable: bool, to: TextIO | None = None) -> None:
+    """Sends structlog and the standard library's logging to one place: JSON lines, or coloured text
+    where `readable`. Called once, by the harness. Default stream: stderr.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_trace_ids,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(to or sys.stderr)
+    handler.setFormatter(_formatter(shared, readable))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # One line for each request or fetch says nothing that the metrics do not.
+    for name in ("httpx", "httpcore", "uvicorn.access", "aiosqlite", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter(shared: list[Processor], readable: bool) -> logging.Formatter:
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if readable:
+        last.append(structlog.dev.ConsoleRenderer())
+    else:
+        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
