@@ -225,9 +225,8 @@ class _Consumer:
             try:
                 await self._apply(record)
             except PoisonRecord as poison:
-                _logger.error(
-                    "%s: %s@%s is poison: %s", self.group, record.topic, record.offset, poison
-                )
+                place = f"{record.topic}/{record.partition}@{record.offset}"
+                _logger.error("%s: %s is poison: %s", self.group, place, poison)
                 await self._divert(record, poison)
                 self.stats.poison += 1
                 self.count.poison(record)

@@ -57,10 +57,6 @@ class Source(Protocol):
         joins."""
         ...
 
-    async def ends(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Offset that the next record of each partition will get."""
-        ...
-
 
 class Wakes:
     """Who waits for which topic. Used on the log's loop only."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from inyeon.runtime.clock import Clock, SystemClock
-from inyeon.runtime.errors import LogUnavailable, TopicMismatch, UnknownTopic
+from inyeon.runtime.errors import LogUnavailable, UnknownTopic
 from inyeon.runtime.log.assigning import TopicPartition
 from inyeon.runtime.log.members import Groups, Reader, Wakes
 from inyeon.runtime.log.port import (
@@ -21,7 +21,12 @@ from inyeon.runtime.log.port import (
     TopicSpec,
 )
 from inyeon.runtime.log.records import check_record, partition_for
-from inyeon.runtime.log.upkeep import TOMBSTONE_KEPT, kept_by_compaction, kept_by_retention
+from inyeon.runtime.log.upkeep import (
+    TOMBSTONE_KEPT,
+    check_same_partitions,
+    kept_by_compaction,
+    kept_by_retention,
+)
 
 
 @dataclass(slots=True)
@@ -168,12 +173,3 @@ class MemoryLog:
     def _check_available(self) -> None:
         if self._closed or self.outage:
             raise LogUnavailable("the log is closed" if self._closed else "the log is away")
-
-
-def check_same_partitions(existing: TopicSpec | None, wanted: TopicSpec) -> None:
-    """Raises TopicMismatch: keys would move to other partitions and lose their order."""
-    if existing is not None and existing.partitions != wanted.partitions:
-        message = (
-            f"{wanted.name} has {existing.partitions} partitions, asked for {wanted.partitions}"
-        )
-        raise TopicMismatch(message, field="partitions")

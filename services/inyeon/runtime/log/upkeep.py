@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from inyeon.runtime.errors import TopicMismatch
 from inyeon.runtime.log.port import TopicSpec
 
 TOMBSTONE_KEPT = timedelta(hours=24)
@@ -49,3 +50,12 @@ def kept_by_compaction(records: Sequence[R], tombstones_from: datetime) -> Seque
         if newest[record.key] == i
         and (record.value is not None or record.published_at >= tombstones_from)
     ]
+
+
+def check_same_partitions(existing: TopicSpec | None, wanted: TopicSpec) -> None:
+    """Raises TopicMismatch: keys would move to other partitions and lose their order."""
+    if existing is not None and existing.partitions != wanted.partitions:
+        message = (
+            f"{wanted.name} has {existing.partitions} partitions, asked for {wanted.partitions}"
+        )
+        raise TopicMismatch(message, field="partitions")
