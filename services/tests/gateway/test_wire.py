@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +14,7 @@ from inyeon.gateway.adapters.wire import NOTICE, decode, encode
 from inyeon.gateway.app.signalling import Handed, Notice, PartnerIsGone, Relayed
 from inyeon.gateway.domain.board import Board
 from inyeon.runtime.clock import ManualClock
+from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import Record
 from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.matching.v1 import matching_pb2
@@ -36,8 +40,10 @@ def test_unknown_types_and_garbage_are_passed_over() -> None:
     assert decode(NOTICE, b"\xff\xff\xff") is None
 
 
-def record(topic: str, kind: str, value: bytes | None) -> Record:
-    return Record(topic, 0, 0, "k", value, {"type": kind}, ManualClock().now())
+def record(message: Message) -> Record:
+    now = ManualClock().now()
+    new = new_event("any", "k", message, occurred_at=now)
+    return Record(new.topic, 0, 0, new.key, new.value, new.headers, now)
 
 
 def test_the_board_follows_verdicts_and_matches() -> None:
@@ -45,17 +51,16 @@ def test_the_board_follows_verdicts_and_matches() -> None:
     verdict = events_pb2.VerdictRecorded(
         user_id="a", verdict=safety_pb2.VERDICT_PROTECT, reason="DRAWING_SUSTAINED"
     )
-    show(record("moderation.verdicts", "any", verdict.SerializeToString()), board)
+    show(record(verdict), board)
     reason = matching_pb2.MatchExplanation(
         reason=matching_pb2.MATCH_REASON_INTERESTS, strength=0.71
     )
-    live = events_pb2.MatchLive(match_id="m", user_a="a", user_b="b", reasons=[reason])
-    kind = events_pb2.MatchLive.DESCRIPTOR.full_name
-    show(record("matching.matches", kind, live.SerializeToString()), board)
+    show(
+        record(events_pb2.MatchLive(match_id="m", user_a="a", user_b="b", reasons=[reason])), board
+    )
     ended = events_pb2.MatchEnded(match_id="m", reason=matching_pb2.END_REASON_POLICY)
-    kind = events_pb2.MatchEnded.DESCRIPTOR.full_name
-    show(record("matching.matches", kind, ended.SerializeToString()), board)
-    show(record("matching.matches", kind, None), board)
+    show(record(ended), board)
+    show(replace(record(ended), value=None), board)
     snapshot = board.snapshot()
     assert snapshot["people"] == [
         {"subject": "a", "verdict": "PROTECT", "verdict_reason": "DRAWING_SUSTAINED"}

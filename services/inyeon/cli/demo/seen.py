@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 Event = Mapping[str, Any]
@@ -124,10 +124,8 @@ class Seen:
         self.media = {k: int(event[k]) for k in ("sent", "decoded", "changed", "filtered")}
 
     def _on_caption(self, event: Event, at_s: float) -> None:
-        names = ("author_id", "segment_id", "text", "tier", "untranslated", "final")
-        values = [event[name] for name in names]
-        languages = (str(event["source_language"]), str(event["target_language"]))
-        self.captions.append(Shown(*values, *languages))
+        names = [field.name for field in fields(Shown)]
+        self.captions.append(Shown(**{name: event[name] for name in names}))
 
     def _on_said(self, event: Event, at_s: float) -> None:
         if event.get("acknowledged"):

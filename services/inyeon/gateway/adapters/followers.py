@@ -5,36 +5,34 @@ from __future__ import annotations
 from inyeon.gateway.adapters.wire import encode
 from inyeon.gateway.app.signalling import PartnerIsGone
 from inyeon.gateway.domain.board import Board, Json
+from inyeon.runtime.log.envelope import decode, is_type
 from inyeon.runtime.log.port import Record
 from inyeon.runtime.peers import Peers
 from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.matching.v1 import matching_pb2
 from inyeon_protos.moderation.v1 import safety_pb2
 
-LIVE = events_pb2.MatchLive.DESCRIPTOR.full_name
-ENDED = events_pb2.MatchEnded.DESCRIPTOR.full_name
-
 
 async def close_calls(record: Record, peers: Peers) -> None:
-    """A match ended: both sides of its call end, wherever they are."""
-    if record.headers.get("type") != ENDED or record.value is None:
+    """A match ended: both sides of its call end, wherever they are. Raises PoisonRecord."""
+    if not is_type(record, events_pb2.MatchEnded):
         return
-    ended = events_pb2.MatchEnded.FromString(record.value)
+    ended = decode(record, events_pb2.MatchEnded)
     name, payload = encode(PartnerIsGone(ended.match_id, final=True))
     for user_id in (ended.user_a, ended.user_b):
         await peers.deliver(user_id, name, payload)
 
 
 def show(record: Record, board: Board) -> None:
-    """Puts a verdict or a match on the board; other topics and tombstones are passed over."""
+    """Puts a verdict or a match on the board; anything else is passed over. Raises PoisonRecord."""
     if record.value is None:
         return
-    if record.topic == "moderation.verdicts":
-        _show_verdict(events_pb2.VerdictRecorded.FromString(record.value), board)
-    elif record.headers.get("type") == LIVE:
-        _show_live(events_pb2.MatchLive.FromString(record.value), board)
-    elif record.headers.get("type") == ENDED:
-        ended = events_pb2.MatchEnded.FromString(record.value)
+    if is_type(record, events_pb2.VerdictRecorded):
+        _show_verdict(decode(record, events_pb2.VerdictRecorded), board)
+    elif is_type(record, events_pb2.MatchLive):
+        _show_live(decode(record, events_pb2.MatchLive), board)
+    elif is_type(record, events_pb2.MatchEnded):
+        ended = decode(record, events_pb2.MatchEnded)
         reason = matching_pb2.EndReason.Name(ended.reason).removeprefix("END_REASON_")
         board.match(ended.match_id, {"state": "ended", "end_reason": reason})
 

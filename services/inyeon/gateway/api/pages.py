@@ -60,11 +60,11 @@ def status_routes(board: Board) -> APIRouter:
     async def told(news: Told) -> None:
         match news.kind:
             case "person":
-                board.person(news.key, news.facts)  # type: ignore[arg-type]
+                board.person(news.key, news.facts)
             case "line":
-                board.line(news.facts)  # type: ignore[arg-type]
+                board.line(news.facts)
             case "step":
-                board.step(news.key, news.facts)  # type: ignore[arg-type]
+                board.step(news.key, news.facts)
 
     return router
 
