@@ -1,0 +1,1 @@
+"""Engines, the identifier and metrics, as translation uses them."""

@@ -1,0 +1,1 @@
+"""Use cases of translation: translate a text, carry a conversation, end it with its match."""

@@ -1,0 +1,1 @@
+"""Facts and decisions about sentences: pure, no clock, no process, no network."""
