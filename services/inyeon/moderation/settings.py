@@ -28,6 +28,3 @@ class ModerationSettings(BaseSettings):
     """Observe streams of this replica; more are refused with RESOURCE_EXHAUSTED."""
     snapshot_ttl_s: float = Field(default=86_400.0, gt=0)
     """A session that nobody resumed for a day is over; its snapshot goes."""
-    development: bool = False
-    """The review page asks for no token. Never outside development: `inyeon up` sets it with its
-    development identity."""

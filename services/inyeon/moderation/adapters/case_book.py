@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, case, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from inyeon.moderation.adapters.sql import insert_into, micros, moment
+from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import cases, chain_head, decisions, matches, reports
 from inyeon.moderation.domain.cases import Case, Decision
 from inyeon.moderation.domain.chain import GENESIS, Entry, first_break
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import CaseClosed, CaseMissing, PageRefused
+from inyeon.runtime.store.dialects import microseconds, upsert
 
 _LIVE = exists().where(
     matches.c.ended_at.is_(None),
@@ -51,7 +52,7 @@ class Opening:
 
 async def open_case(connection: AsyncConnection, opening: Opening) -> str:
     """Id of the open case of this person and reason; opens one where there is none."""
-    adding = insert_into(connection, cases).values(
+    adding = upsert(connection, cases).values(
         case_id=uuid.uuid4().hex,
         user_id=opening.user_id,
         session_id=opening.session_id,
@@ -60,7 +61,7 @@ async def open_case(connection: AsyncConnection, opening: Opening) -> str:
         verdict=opening.verdict.value,
         policy_version=opening.policy_version,
         explanation=opening.explanation,
-        opened_at=micros(opening.at),
+        opened_at=microseconds(opening.at),
     )
     await connection.execute(
         adding.on_conflict_do_nothing(
@@ -112,7 +113,7 @@ async def decide_case(
     await connection.execute(decisions.insert().values(**_row_of(entry), hash=hashed))
     await connection.execute(update(chain_head).values(seq=entry.seq, hash=hashed))
     closing = update(cases).where(cases.c.case_id == case_id)
-    await connection.execute(closing.values(closed_at=micros(at), decision=decision.value))
+    await connection.execute(closing.values(closed_at=microseconds(at), decision=decision.value))
     return found.decided(decision, at)
 
 
@@ -129,7 +130,7 @@ async def audit_chain(connection: AsyncConnection) -> int | None:
 async def _lock_head(connection: AsyncConnection) -> tuple[int, str]:
     """Sequence and hash of the newest entry; the row stays locked until the transaction ends, so
     entries queue up."""
-    first = insert_into(connection, chain_head).values(id=1, seq=0, hash=GENESIS)
+    first = upsert(connection, chain_head).values(id=1, seq=0, hash=GENESIS)
     await connection.execute(first.on_conflict_do_nothing(index_elements=["id"]))
     touched = update(chain_head).values(seq=chain_head.c.seq)
     head = await connection.execute(touched.returning(chain_head.c.seq, chain_head.c.hash))
@@ -162,7 +163,7 @@ def _case(row: Row[Any]) -> Case:
 def _token(last: Case) -> str:
     """Place of a case in the order of Case.urgency, with whole microseconds for the age."""
     closed, calm, _, case_id = last.urgency()
-    age = micros(last.opened_at) if last.closed_at is None else -micros(last.closed_at)
+    age = microseconds(last.opened_at) if last.closed_at is None else -microseconds(last.closed_at)
     text = f"{closed:d}.{calm:d}.{age}.{case_id}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 

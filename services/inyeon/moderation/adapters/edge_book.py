@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from inyeon.moderation.adapters import events
-from inyeon.moderation.adapters.sql import insert_into, micros
 from inyeon.moderation.adapters.tables import edges
+from inyeon.runtime.store.dialects import microseconds, upsert
 from inyeon.runtime.store.port import Transaction
 
 BLOCK = "BLOCK"
@@ -30,8 +30,8 @@ async def _record(tx: Transaction, user_id: str, other_id: str, kind: str, at: d
     if known in (kind, BLOCK):
         return
     version = await tx.next_version(f"edge:{user_id}/{other_id}")
-    values = {"kind": kind, "recorded_at": micros(at), "version": version}
-    adding = insert_into(tx.connection, edges).values(user_id=user_id, other_id=other_id, **values)
+    values = {"kind": kind, "recorded_at": microseconds(at), "version": version}
+    adding = upsert(tx.connection, edges).values(user_id=user_id, other_id=other_id, **values)
     await tx.connection.execute(
         adding.on_conflict_do_update(index_elements=["user_id", "other_id"], set_=values)
     )

@@ -4,21 +4,17 @@ ARCHITECTURE.md."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
-
-from google.protobuf.message import Message
 
 from inyeon.moderation.adapters.wire import VERDICTS, timestamp
 from inyeon.moderation.app.ports import Raised, StoredVerdict
 from inyeon.moderation.domain.policy import Policy
 from inyeon.runtime.log import topics
+from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import NewRecord
 from inyeon_protos.common.v1 import vector_pb2
 from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.moderation.v1 import safety_pb2
-
-SCHEMA_VERSION = "1"
 
 
 def verdict_recorded(user_id: str, session_id: str, now: StoredVerdict) -> NewRecord:
@@ -32,7 +28,9 @@ def verdict_recorded(user_id: str, session_id: str, now: StoredVerdict) -> NewRe
         changed_at=timestamp(now.changed_at),
         version=now.version,
     )
-    return _record(topics.VERDICTS, user_id, event, now.changed_at)
+    return new_event(
+        topics.VERDICTS, user_id, event, occurred_at=now.changed_at, version=now.version
+    )
 
 
 def escalation_raised(user_id: str, session_id: str, raised: Raised) -> NewRecord:
@@ -62,8 +60,7 @@ def escalation_raised(user_id: str, session_id: str, raised: Raised) -> NewRecor
             encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
         )
         event.embedding.CopyFrom(vector_pb2.Vector(space=space, data=embedding.data))
-    headers = {"reason": raised.escalation.reason}
-    return _record(topics.ESCALATIONS, session_id, event, raised.raised_at, headers)
+    return new_event(topics.ESCALATIONS, session_id, event, occurred_at=raised.raised_at)
 
 
 def edge_recorded(user_id: str, other_id: str, kind: str, at: datetime, version: int) -> NewRecord:
@@ -75,30 +72,19 @@ def edge_recorded(user_id: str, other_id: str, kind: str, at: datetime, version:
         recorded_at=timestamp(at),
         version=version,
     )
-    return _record(topics.EDGES, f"{user_id}/{other_id}", event, at, partition_key=user_id)
+    return new_event(
+        topics.EDGES,
+        f"{user_id}/{other_id}",
+        event,
+        occurred_at=at,
+        version=version,
+        partition_key=user_id,
+    )
 
 
-def policy_published(policy: Policy, document: bytes, at: datetime) -> NewRecord:
+def policy_published(policy: Policy, document: bytes, at: datetime, version: int) -> NewRecord:
     """policies.published, key policy."""
     event = events_pb2.PolicyPublished(
         name=policy.name, version=policy.version, document=document, published_at=timestamp(at)
     )
-    return _record(topics.POLICIES, policy.name, event, at)
-
-
-def _record(
-    topic: str,
-    key: str,
-    event: Message,
-    at: datetime,
-    more: Mapping[str, str] | None = None,
-    partition_key: str | None = None,
-) -> NewRecord:
-    headers = {
-        "event_id": uuid.uuid4().hex,
-        "type": event.DESCRIPTOR.full_name,
-        "schema_version": SCHEMA_VERSION,
-        "occurred_at": at.isoformat(),
-        **(more or {}),
-    }
-    return NewRecord(topic, key, event.SerializeToString(), headers, partition_key)
+    return new_event(topics.POLICIES, policy.name, event, occurred_at=at, version=version)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select
 
 from inyeon.moderation.adapters import case_book, events
 from inyeon.moderation.adapters.edge_book import BLOCK, REPORT, record_edges
-from inyeon.moderation.adapters.sql import insert_into, micros, moment
+from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import matches, policies, reports, snapshots, verdicts
 from inyeon.moderation.app.ports import (
     Change,
@@ -26,6 +26,7 @@ from inyeon.moderation.domain.policy import Policy
 from inyeon.moderation.domain.snapshot import Snapshot
 from inyeon.moderation.domain.verdict import DISMISSED, Verdict
 from inyeon.runtime.clock import Clock
+from inyeon.runtime.store.dialects import microseconds, upsert
 from inyeon.runtime.store.port import Store, Transaction
 
 RecordAcks = Callable[[Transaction, Sequence[Change]], Awaitable[frozenset[str]]]
@@ -82,16 +83,13 @@ class SqlLedger:
         return LiveMatch(row.match_id, row.user_b if row.user_a == user_id else row.user_a)
 
     async def were_matched(self, match_id: str, user_id: str, other_id: str) -> bool:
-        query = select(matches.c.user_a, matches.c.user_b).where(matches.c.match_id == match_id)
+        one = (matches.c.user_a == user_id) & (matches.c.user_b == other_id)
+        other = (matches.c.user_a == other_id) & (matches.c.user_b == user_id)
+        query = select(matches.c.match_id).where(or_(one, other)).limit(1)
+        if match_id:
+            query = query.where(matches.c.match_id == match_id)
         async with self._store.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return row is not None and {row.user_a, row.user_b} == {user_id, other_id}
-
-    async def match_began(self, match_id: str, users: tuple[str, str], version: int) -> bool:
-        return await self._match(match_id, users, version, None)
-
-    async def match_ended(self, match_id: str, users: tuple[str, str], version: int) -> bool:
-        return await self._match(match_id, users, version, micros(self._clock.now()))
+            return (await connection.execute(query)).first() is not None
 
     async def report(self, report: NewReport) -> str:
         at = self._clock.now()
@@ -111,7 +109,7 @@ class SqlLedger:
                     request_id=report.request_id,
                     case_id=case_id,
                     note=report.note,
-                    reported_at=micros(at),
+                    reported_at=microseconds(at),
                 )
             )
             await record_edges(tx, report.reporter_id, report.reported_id, REPORT, at)
@@ -142,8 +140,8 @@ class SqlLedger:
     async def publish(self, policy: Policy, document: bytes) -> bool:
         at = self._clock.now()
         async with self._store.transaction() as tx:
-            adding = insert_into(tx.connection, policies).values(
-                version=policy.version, name=policy.name, published_at=micros(at)
+            adding = upsert(tx.connection, policies).values(
+                version=policy.version, name=policy.name, published_at=microseconds(at)
             )
             added = await tx.connection.execute(
                 adding.on_conflict_do_nothing(index_elements=["version"]).returning(
@@ -152,21 +150,22 @@ class SqlLedger:
             )
             if added.one_or_none() is None:
                 return False
-            await tx.emit(events.policy_published(policy, document, at))
+            version = await tx.next_version(f"policy:{policy.name}")
+            await tx.emit(events.policy_published(policy, document, at, version))
         return True
 
     async def forget(self, *, older_than: datetime) -> int:
-        ended = micros(self._clock.now() - MATCH_KEPT)
+        ended = microseconds(self._clock.now() - MATCH_KEPT)
         async with self._store.transaction() as tx:
-            old = delete(snapshots).where(snapshots.c.updated_at < micros(older_than))
+            old = delete(snapshots).where(snapshots.c.updated_at < microseconds(older_than))
             over = delete(matches).where(matches.c.ended_at < ended)
             gone = [await tx.connection.execute(statement) for statement in (old, over)]
         return sum(result.rowcount for result in gone)
 
     async def _save(self, tx: Transaction, changes: Sequence[Change]) -> None:
-        at = micros(self._clock.now())
-        adding = insert_into(tx.connection, snapshots)
-        upsert = adding.on_conflict_do_update(
+        at = microseconds(self._clock.now())
+        adding = upsert(tx.connection, snapshots)
+        saving = adding.on_conflict_do_update(
             index_elements=["session_id"],
             set_={"state": adding.excluded.state, "updated_at": adding.excluded.updated_at},
         )
@@ -179,7 +178,7 @@ class SqlLedger:
             }
             for change in changes
         ]
-        await tx.connection.execute(upsert, rows)
+        await tx.connection.execute(saving, rows)
 
     async def _move(self, tx: Transaction, change: Change) -> None:
         for moved in change.moved:
@@ -213,10 +212,10 @@ class SqlLedger:
             "verdict": stored.verdict.value,
             "reason": stored.reason,
             "policy_version": stored.policy_version,
-            "changed_at": micros(stored.changed_at),
+            "changed_at": microseconds(stored.changed_at),
             "version": stored.version,
         }
-        adding = insert_into(tx.connection, verdicts).values(user_id=user_id, **values)
+        adding = upsert(tx.connection, verdicts).values(user_id=user_id, **values)
         await tx.connection.execute(
             adding.on_conflict_do_update(index_elements=["user_id"], set_=values)
         )
@@ -236,23 +235,6 @@ class SqlLedger:
             return None
         facts = (Verdict.UNSURE, DISMISSED, str(row.policy_version), at)
         return await self._set_verdict(tx, case.user_id, row.session_id, facts)
-
-    async def _match(
-        self, match_id: str, users: tuple[str, str], version: int, ended_at: int | None
-    ) -> bool:
-        values = {
-            "user_a": users[0],
-            "user_b": users[1],
-            "version": version,
-            "ended_at": ended_at,
-        }
-        async with self._store.transaction() as tx:
-            adding = insert_into(tx.connection, matches).values(match_id=match_id, **values)
-            upsert = adding.on_conflict_do_update(
-                index_elements=["match_id"], set_=values, where=matches.c.version < version
-            )
-            done = await tx.connection.execute(upsert.returning(matches.c.match_id))
-            return done.one_or_none() is not None
 
 
 def _opening(report: NewReport, at: datetime) -> case_book.Opening:

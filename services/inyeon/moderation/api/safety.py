@@ -13,7 +13,7 @@ from inyeon.moderation.app.ports import NewReport
 from inyeon.moderation.app.reporting import Reporting
 from inyeon.moderation.app.reviewing import Reviewing
 from inyeon.runtime.errors import InvalidRequest
-from inyeon.runtime.identity.current import current_claims
+from inyeon.runtime.identity.context import current_claims
 from inyeon_protos.moderation.v1 import review_pb2, review_pb2_grpc, safety_pb2, safety_pb2_grpc
 
 REASONS = {

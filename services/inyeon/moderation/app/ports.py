@@ -149,15 +149,7 @@ class Ledger(Protocol):
         ...
 
     async def were_matched(self, match_id: str, user_id: str, other_id: str) -> bool:
-        """The two are or were (within a day) in that match."""
-        ...
-
-    async def match_began(self, match_id: str, users: tuple[str, str], version: int) -> bool:
-        """Records a live match; False where this or a later version was known."""
-        ...
-
-    async def match_ended(self, match_id: str, users: tuple[str, str], version: int) -> bool:
-        """Records its end; False where this or a later version was known."""
+        """The two are or were (within a day) in that match; in any, where `match_id` is empty."""
         ...
 
     async def report(self, report: NewReport) -> str:

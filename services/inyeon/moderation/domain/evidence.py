@@ -11,12 +11,15 @@ from inyeon.moderation.domain.policy import Rule
 REMEMBERED = 16
 """Window ids kept for an explanation: 16 windows of one second cover every dwell of the shipped
 policy."""
+KEPT_DWELLS = 2.0  # what was held for an hour is forgotten as fast as what just fired
+NO_DWELL_S = 5.0  # of a rule that only counts windows
 
 
 class Evidence:
     """Evidence for one rule in one session. Changes in place: it is touched by every window."""
 
     __slots__ = (
+        "_most_s",
         "band_s",
         "band_windows",
         "frames",
@@ -32,6 +35,7 @@ class Evidence:
         self.rule = rule
         self.hits: deque[bool] = deque(maxlen=rule.k_of_n.n if rule.k_of_n else 1)
         self.value = 0.0
+        self._most_s = KEPT_DWELLS * (rule.dwell_s or NO_DWELL_S)
         self.forget()
 
     def forget(self) -> None:
@@ -54,13 +58,15 @@ class Evidence:
             self.window_ids.append(window_id)
         self._hold(value >= self.rule.threshold, scores.frames, credit_s)
         self._band(quiet, credit_s)
+        if not self.windows and not self.band_windows:
+            self.window_ids.clear()
         return quiet
 
     def _hold(self, hot: bool, frames: int, credit_s: float) -> None:
-        if self.rule.k_of_n:
+        if self.rule.k_of_n and (hot or self.hits):
             self.hits.append(hot)
         if hot:
-            self.hot_s += credit_s
+            self.hot_s = min(self.hot_s + credit_s, self._most_s)
             self.windows += 1
             self.frames += frames
             return

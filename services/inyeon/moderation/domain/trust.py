@@ -12,11 +12,12 @@ from inyeon.moderation.domain.verdict import DEVICES_DISAGREE, Escalation, Expla
 class PartnerView:
     """The partner's windows about one person's picture. Corroborates rules; never fires one."""
 
-    __slots__ = ("_evidence", "_policy", "_told", "trust")
+    __slots__ = ("_against_s", "_evidence", "_policy", "_told", "trust")
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._evidence = [Evidence(rule) for rule in policy.rules if rule.then is Verdict.PROTECT]
+        self._against_s = 0.0
         self._told = False
         self.trust = 1.0
         """In [0, 1]; 1 is a device that nobody contradicted."""
@@ -37,25 +38,28 @@ class PartnerView:
         """
         quiet = [evidence.add(window_id, scores, credit_s) for evidence in self._evidence]
         if all(quiet):
+            self._against_s = max(0.0, self._against_s - credit_s)
             self._mend(0.0 if own_hot else credit_s)
             return None
-        return None if own_hot else self._doubt()
+        return None if own_hot else self._doubt(credit_s)
 
     def _mend(self, credit_s: float) -> None:
         self.trust = min(1.0, self.trust + credit_s * self._policy.partner.recover_per_s)
         if self.trust >= self._policy.partner.escalate_below:
             self._told = False
 
-    def _doubt(self) -> Escalation | None:
+    def _doubt(self, credit_s: float) -> Escalation | None:
         rule = self._policy.partner
+        self._against_s += credit_s
         seen = next((e for e in self._evidence if e.windows >= 2 and e.hot_s >= rule.hot_s), None)
-        if seen is None:
+        if seen is None or self._against_s < rule.hot_s:
             return None
-        held_s, value, windows = seen.hot_s, seen.value, tuple(seen.window_ids)
-        seen.forget()
+        held_s, self._against_s = self._against_s, 0.0
         self.trust = max(0.0, self.trust - rule.step)
         if self._told or self.trust >= rule.escalate_below:
             return None
         self._told = True
-        why = Explanation(seen.rule.name, value, seen.rule.threshold, held_s, windows)
+        why = Explanation(
+            seen.rule.name, seen.value, seen.rule.threshold, held_s, tuple(seen.window_ids)
+        )
         return Escalation(DEVICES_DISAGREE, why)
