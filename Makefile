@@ -81,7 +81,7 @@ test: setup-dev models translator ## Passes all tests
 check: setup-dev $(BUILD)/tools/.buf ## Lint, types, borders, contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@for part in protos/generate.py models edge-agent services tests benches loadtest scripts; do \
+	@for part in protos/generate.py models edge-agent services tests benches loadtest scripts conftest.py deploy/helm/check.py; do \
 	  echo "mypy $$part"; $(BIN)/mypy $$part; done
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/buf.py lint
