@@ -138,7 +138,7 @@ class SqlBook:
                 .where(live_matches.c.pool == pool)
                 .order_by(live_matches.c.started_us, live_matches.c.match_id)
             )
-            return [match_from_row(*row) for row in rows.tuples()]
+            return [match_from_row(*row) for row in rows]
 
     async def record_verdict(self, user_id: str, verdict: Verdict, version: int) -> bool:
         row: _Row = {"user_id": user_id, "verdict": verdict.name, "version": version}
@@ -195,11 +195,11 @@ async def _facts(
     judged = await connection.execute(
         select(verdicts.c.user_id, verdicts.c.verdict).where(verdicts.c.user_id.in_(users))
     )
-    verdict = {user: Verdict[name] for user, name in judged.tuples()}
+    verdict = {user: Verdict[name] for user, name in judged}
     punished = await connection.execute(
         select(sanctions.c.user_id, sanctions.c.until_us).where(sanctions.c.user_id.in_(users))
     )
-    until = {user: moment_of(end) for user, end in punished.tuples()}
+    until = {user: moment_of(end) for user, end in punished}
     live = await connection.scalars(
         select(live_users.c.user_id).where(live_users.c.user_id.in_(users))
     )
@@ -221,14 +221,14 @@ async def _bars(
             meetings.c.until_us > micros(at),
         )
     )
-    for one, other, until_us in met.tuples():
+    for one, other, until_us in met:
         _bar(bars, one, other, moment_of(until_us))
     blocked = await connection.execute(
         select(edges.c.user_id, edges.c.other_id).where(
             or_(edges.c.user_id.in_(users), edges.c.other_id.in_(users))
         )
     )
-    for one, other in blocked.tuples():
+    for one, other in blocked:
         _bar(bars, one, other, None)
     return bars
 

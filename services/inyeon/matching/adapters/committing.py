@@ -101,7 +101,7 @@ async def _barred(
         tuple_(meetings.c.user_id, meetings.c.other_id).in_(both_ways),
         meetings.c.until_us > micros(order.decided_at),
     )
-    found = [(await connection.execute(one)).tuples() for one in (blocked, met)]
+    found = [(await connection.execute(one)) for one in (blocked, met)]
     return {frozenset(pair) for rows in found for pair in rows}
 
 

@@ -77,7 +77,7 @@ async def _commit(member: GroupConsumer, records: Sequence[Record]) -> None:
 
 
 def _entry(record: Record) -> Ticket | EndedTicket | None:
-    """A record that cannot be read is left out and said: its ticket expires, its user asks again."""
+    """What cannot be read is left out and said: its ticket expires, its user asks again."""
     try:
         if is_type(record, events_pb2.TicketEnded):
             ended = decode(record, events_pb2.TicketEnded)

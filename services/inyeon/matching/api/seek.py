@@ -29,7 +29,7 @@ REBUILD_TIMEOUT_S = 5.0
 
 
 class SeekHandler:
-    """StreamHandler of Seek. One instance serves all sessions; a user has one stream, the newest."""
+    """StreamHandler of Seek. One instance serves all; a user has one stream, the newest."""
 
     def __init__(self, desk: Desk, peers: Peers, acks: GroupAcks) -> None:
         self._desk = desk

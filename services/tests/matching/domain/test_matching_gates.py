@@ -6,7 +6,7 @@ import dataclasses
 import math
 from itertools import combinations
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped] # publishes no types
 import numpy as np
 import pytest
 from hypothesis import given, settings
