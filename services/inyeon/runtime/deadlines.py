@@ -24,7 +24,7 @@ def remaining_s(at_most_s: float) -> float:
 
 @asynccontextmanager
 async def deadline(duration_s: float) -> AsyncIterator[None]:
-    """Ends the block after `duration_s` with DeadlineExceeded; within another, the nearer counts."""
+    """Ends the block after `duration_s` with DeadlineExceeded; of two, the nearer counts."""
     duration_s = remaining_s(duration_s)
     token = _ends_at.set(asyncio.get_running_loop().time() + duration_s)
     limit = asyncio.timeout(duration_s)

@@ -1,6 +1,6 @@
 """Between replicas: find the stream of a user and hand it a message.
 
-Single process: `LocalPeers`.
+Single process: `LocalPeers`. Several: `RemotePeers` (`peers_grpc`) over a static list.
 """
 
 from __future__ import annotations
@@ -33,3 +33,35 @@ class Peers(Protocol):
 
 
 PeerCall = Callable[[str, str, bytes], Awaitable[bool]]
+
+
+class LocalPeers:
+    """The streams held in this process, and no others."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[int, Delivery]] = {}
+
+    def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
+        held = self._held.get(user_id)
+        if held is None or held[0] <= epoch:
+            self._held[user_id] = (epoch, deliver)
+
+    def release(self, user_id: str, epoch: int) -> None:
+        held = self._held.get(user_id)
+        if held is not None and held[0] <= epoch:
+            del self._held[user_id]
+
+    async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
+        return self.deliver_here(user_id, 0, type_name, payload)
+
+    def epoch_of(self, user_id: str) -> int | None:
+        """Epoch of the user's stream here, or None."""
+        held = self._held.get(user_id)
+        return None if held is None else held[0]
+
+    def deliver_here(self, user_id: str, epoch: int, type_name: str, payload: bytes) -> bool:
+        """Hands over to a stream held here with this epoch; 0 takes any."""
+        held = self._held.get(user_id)
+        if held is None or epoch not in (0, held[0]):
+            return False
+        return held[1](type_name, payload)

@@ -1,0 +1,103 @@
+"""The ground that the harness lays: what the services of one process share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+from prometheus_client import CollectorRegistry
+from sqlalchemy import MetaData
+
+from inyeon.runtime.clock import Clock, SystemClock
+from inyeon.runtime.identity.statements import StatementSigner, StatementVerifier
+from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
+from inyeon.runtime.keyring import Keyring
+from inyeon.runtime.log.embedded import EmbeddedLog
+from inyeon.runtime.log.port import Log
+from inyeon.runtime.log.topics import all_specs
+from inyeon.runtime.peers import LocalPeers, Peers
+from inyeon.runtime.peers_grpc import RemotePeers
+from inyeon.runtime.service import BackgroundTask
+from inyeon.runtime.settings import RuntimeSettings
+from inyeon.runtime.store.outbox import OutboxRelay, RelayMetrics
+from inyeon.runtime.store.port import Store
+from inyeon.runtime.store.sql import open_service_store
+
+MAINTAIN_EVERY_S = 60.0  # the shortest retention is 10 min: records outlive it by a tenth at most
+
+Closer = Callable[[], Awaitable[None]]
+
+
+class SharedGround:
+    """Implements `Ground`. Build it with `open`; what it opened is in `closers`, in that order."""
+
+    def __init__(self, settings: RuntimeSettings, log: Log, keyring: Keyring, clock: Clock) -> None:
+        self.clock = clock
+        self.log = log
+        self.metrics = CollectorRegistry()
+        self.data_dir: Path = settings.data_dir
+        self.replica = settings.replica
+        self.development = settings.development
+        self.tokens: TokenVerifier = keyring.token_verifier()
+        self.local_peers: dict[str, LocalPeers] = {}
+        self.tasks: list[BackgroundTask] = [BackgroundTask("log-maintenance", self._maintain)]
+        self.closers: list[Closer] = [keyring.close, log.close]
+        self._keyring = keyring
+        self._relay_metrics = RelayMetrics(self.metrics)
+        self._channels = {a: grpc.aio.insecure_channel(a) for a in dict.fromkeys(settings.peers)}
+        self.closers.append(self._close_channels)
+
+    @classmethod
+    async def open(cls, settings: RuntimeSettings, clock: Clock | None = None) -> SharedGround:
+        """Opens keys and log under `data_dir`. Raises SettingsRefused, LogCorrupt."""
+        clock = clock or SystemClock()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        log = await EmbeddedLog.open(settings.data_dir / "log.db", clock)
+        try:
+            await log.create_topics(all_specs())
+            return cls(settings, log, Keyring(settings, clock), clock)
+        except BaseException:
+            await log.close()
+            raise
+
+    async def store(self, service: str, tables: MetaData) -> Store:
+        """Opens `<data_dir>/<service>.db` and relays its outbox while the process runs."""
+        store = await open_service_store(service, tables, self.data_dir, self.clock)
+        self.closers.append(store.close)
+        owner = f"{self.replica}/{service}"
+        relay = OutboxRelay(store, self.log, self.clock, owner=owner, metrics=self._relay_metrics)
+        self.tasks.append(BackgroundTask(f"{service}-outbox", relay.run))
+        return store
+
+    def peers(self, service: str) -> Peers:
+        """The service's streams here and, where other replicas are named, there."""
+        local = self.local_peers.setdefault(service, LocalPeers())
+        if not self._channels:
+            return local
+        return RemotePeers(service, local, self._channels, self._keyring.internal_tokens().token)
+
+    def signer(self, service: str) -> StatementSigner:
+        """Signs with the service's key."""
+        return self._keyring.signer(service)
+
+    def verifier(self, service: str) -> StatementVerifier:
+        """Believes the service's key."""
+        return self._keyring.verifier(service)
+
+    def token_issuer(self) -> TokenIssuer:
+        """Development identity. Raises SettingsRefused outside development."""
+        return self._keyring.token_issuer()
+
+    def internal_verifier(self) -> TokenVerifier:
+        """Believes the other replicas."""
+        return self._keyring.internal_tokens().verifier()
+
+    async def _maintain(self) -> None:
+        while True:
+            await self.clock.sleep(MAINTAIN_EVERY_S)
+            await self.log.maintain()
+
+    async def _close_channels(self) -> None:
+        for channel in self._channels.values():
+            await channel.close()
