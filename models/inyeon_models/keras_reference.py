@@ -51,7 +51,7 @@ def _apply(layer: Layer, inputs: Sequence[Float], pictures: Float) -> Float:
         case ReLU(ceiling):
             return np.asarray(np.clip(inputs[0], 0.0, ceiling))
         case Add():
-            return np.sum(np.stack(inputs), axis=0)
+            return np.asarray(np.sum(np.stack(inputs), axis=0))
         case AveragePool(size, strides):
             return np.asarray(_windows(inputs[0], size, strides).mean(axis=(3, 4)))
         case Flatten():
