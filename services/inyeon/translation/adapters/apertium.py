@@ -60,7 +60,9 @@ class ApertiumEngine:
         return EngineAnswer(answer, round(quality, 3))
 
     async def warm(self, routes: frozenset[Route]) -> None:
-        """Starts these pairs, so that the first sentence does not wait for them; failures are logged."""
+        """Starts these pairs, so that the first sentence does not wait for them; failures are
+        logged.
+        """
         for route in sorted(routes & self.routes()):
             try:
                 await self._pipe(route).warm()

@@ -1,8 +1,10 @@
-"""Puts Apertium into a tools folder without root: Debian packages, checked by apt, unpacked by dpkg-deb.
+"""Puts Apertium into a tools folder without root: Debian packages, checked by apt, unpacked by
+dpkg-deb.
 
     python -m inyeon.translation.adapters.apertium_install --tools DIR [--json]
 
-Where that cannot be done (no apt, no network, another system) the status says why, and translation runs without the
+Where that cannot be done (no apt, no network, another system) the status says why, and translation
+runs without the
 tier. A second call finds the folder and does nothing but check it.
 """
 
@@ -65,7 +67,8 @@ class InstallFailed(Exception):
 
 
 def ensure_apertium(tools_dir: Path, path: Path | None = None) -> ApertiumStatus:
-    """Finds Apertium, or installs it into `tools_dir`, and proves it with a known sentence. Never raises.
+    """Finds Apertium, or installs it into `tools_dir`, and proves it with a known sentence. Never
+    raises.
 
     Typically 10 s the first time, 0.3 s after that; at most LOCK_S + 4 * STEP_S.
     """
@@ -143,7 +146,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _download(work: Path) -> list[Path]:
-    """Downloads what this system lacks; first with the system's package lists, then with lists of our own."""
+    """Downloads what this system lacks; first with the system's package lists, then with lists of
+    our own.
+    """
     packages = work / "packages"
     packages.mkdir()
     own_lists: tuple[str, ...] = ()
@@ -168,7 +173,9 @@ def _try_closure(work: Path, own_lists: Sequence[str]) -> list[str] | None:
     lines = [line.split() for line in printed.splitlines() if line.startswith("'")]
     names = {parts[1].partition("_")[0] for parts in lines if len(parts) > 1}
     # Metadata of a half-installed system can hide what we asked for: ask for it anyway.
-    return sorted(n for n in names | set(PACKAGES) if n not in _NOT_NEEDED and not n.endswith("-dev"))
+    return sorted(
+        n for n in names | set(PACKAGES) if n not in _NOT_NEEDED and not n.endswith("-dev")
+    )
 
 
 def _apt(work: Path, arguments: Sequence[str], cwd: Path | None = None) -> str:
@@ -226,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sentence(status: ApertiumStatus) -> str:
     if not status.available:
-        return f"Apertium: absent ({status.reason}); sentences beyond the phrasebook stay untranslated"
+        return (
+            f"Apertium: absent ({status.reason}); sentences beyond the phrasebook stay untranslated"
+        )
     pairs = ", ".join(status.pairs)
     return f"Apertium: {status.source}, {pairs} ({status.seconds:.1f} s)"
 

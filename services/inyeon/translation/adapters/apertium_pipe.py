@@ -21,7 +21,9 @@ STOP_S = 2.0  # after a kill only the kernel is waited for
 
 
 class ApertiumPipe:
-    """A chain of stages for one pair. One request at a time; not usable after a failure until it is started again."""
+    """A chain of stages for one pair. One request at a time; not usable after a failure until it is
+    started again.
+    """
 
     def __init__(self, stages: Sequence[Sequence[str]], environment: Mapping[str, str]) -> None:
         self._stages = stages
@@ -44,7 +46,8 @@ class ApertiumPipe:
     async def translate(self, text: str, timeout_s: float) -> str:
         """The raw answer with its marks. Starts the chain if needed.
 
-        Raises EngineUnavailable after `timeout_s`, and for a truncated or malformed reply; the chain is then stopped and
+        Raises EngineUnavailable after `timeout_s`, and for a truncated or malformed reply; the
+        chain is then stopped and
         the next call starts it anew.
         """
         try:
@@ -54,7 +57,9 @@ class ApertiumPipe:
             raise EngineUnavailable("no answer in time") from None
 
     async def warm(self) -> None:
-        """Starts the chain and waits for its first answer, at most START_S. Raises EngineUnavailable."""
+        """Starts the chain and waits for its first answer, at most START_S. Raises
+        EngineUnavailable.
+        """
         await self.translate("a", START_S)
 
     async def close(self) -> None:
@@ -107,7 +112,8 @@ class ApertiumPipe:
             raise EngineUnavailable(f"a stage did not start: {type(error).__name__}") from None
 
     async def _spawn(self, stage: Sequence[str], stdin: int, stdout: int) -> None:
-        """Starts one stage and closes our copies of its pipe ends, so that the end of one stage reaches the next.
+        """Starts one stage and closes our copies of its pipe ends, so that the end of one stage
+        reaches the next.
 
         Standard error is dropped: stages print the text that they stumble over.
         """
@@ -131,7 +137,8 @@ class ApertiumPipe:
         processes, self._processes = self._processes, []
         for process in processes:
             if process.returncode is None:
-                # Not process.kill(): it reaps a stage that just ended before asyncio does, which then warns.
+                # Not process.kill(): it reaps a stage that just ended before asyncio does, which
+                # then warns.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
             if process.stdin is not None:

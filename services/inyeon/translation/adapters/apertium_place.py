@@ -56,14 +56,18 @@ class ApertiumPlace:
         return found
 
     def stages(self, mode: Path) -> list[list[str]]:
-        """Argument lists of a mode's programs, in order. Raises EngineUnavailable where one is missing.
+        """Argument lists of a mode's programs, in order. Raises EngineUnavailable where one is
+        missing.
 
-        The recipe of the facts: `-z` behind each program, `$1` is `-g` (unknown words keep their `*`), `$2` goes.
+        The recipe of the facts: `-z` behind each program, `$1` is `-g` (unknown words keep their
+        `*`), `$2` goes.
         """
         return [self._stage(line) for line in _commands(mode)]
 
     def environment(self) -> Mapping[str, str]:
-        """Variables that the programs need: the tree's own libraries, and UTF-8 whatever the user's locale is."""
+        """Variables that the programs need: the tree's own libraries, and UTF-8 whatever the user's
+        locale is.
+        """
         libraries = [str(folder) for folder in sorted(self.root.glob("usr/lib/*-linux-gnu*"))]
         extra = {} if self.root == SYSTEM else {"LD_LIBRARY_PATH": ":".join(libraries)}
         return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **extra}

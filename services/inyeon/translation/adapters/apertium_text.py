@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 SENTINEL = ".[]"
-"""Ends a request: the stop forces a sentence end, the empty superblank forces output (facts, recipe 2)."""
+"""Ends a request: the stop forces a sentence end, the empty superblank forces output (facts, recipe
+2).
+"""
 
 _ESCAPE = re.compile(r"([\[\]{}^$@\\/<>])")
 _UNESCAPE = re.compile(r"\\([\[\]{}^$@\\/<>])")
@@ -35,7 +37,8 @@ def decode(reply: bytes) -> str | None:
 def clear_marks(text: str) -> tuple[str, int, int]:
     """(text without marks, unknown words, words that could not be inflected).
 
-    `*word` was not found and stands as in the source; `#word` was found, but stands in its dictionary form.
+    `*word` was not found and stands as in the source; `#word` was found, but stands in its
+    dictionary form.
     """
     unknown, failed = len(_UNKNOWN.findall(text)), len(_FAILED.findall(text))
     return _FAILED.sub("", _UNKNOWN.sub("", text)), unknown, failed

@@ -1,4 +1,6 @@
-"""py3langid behind the Identifier seam. Its model takes 0.6 s to load, so a thread loads it after the start."""
+"""py3langid behind the Identifier seam. Its model takes 0.6 s to load, so a thread loads it after
+the start.
+"""
 
 from __future__ import annotations
 

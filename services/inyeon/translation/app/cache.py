@@ -1,6 +1,7 @@
 """Sentences that were translated already, and those that somebody is translating right now.
 
-Keys hold protected text only: names, links and numbers are tokens in it. Nothing is written to disk.
+Keys hold protected text only: names, links and numbers are tokens in it. Nothing is written to
+disk.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class AnswerCache:
         return len(self._answers)
 
     async def get(self, key: Key, ask: Callable[[], Awaitable[EngineAnswer]]) -> EngineAnswer:
-        """The answer, from memory, from a request that is under way, or from `ask`. Raises what `ask` raises.
+        """The answer, from memory, from a request that is under way, or from `ask`. Raises what
+        `ask` raises.
 
         A caller that is cancelled or runs out of time leaves the others' request alone.
         """

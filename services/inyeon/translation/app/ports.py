@@ -31,7 +31,8 @@ class Engine(Protocol):
     ) -> EngineAnswer:
         """Translates one protected sentence within `deadline_s`.
 
-        Raises EngineUnavailable (the breaker counts it) or EngineRefused (this text only). A normal return says
+        Raises EngineUnavailable (the breaker counts it) or EngineRefused (this text only). A normal
+        return says
         nothing about quality: the gate looks at every answer.
         """
         ...
@@ -41,7 +42,9 @@ class Identifier(Protocol):
     """Knows how texts of each language look."""
 
     def scores(self, text: str) -> Mapping[str, float]:
-        """Natural-log scores by language, comparable with each other only; empty while it is not ready."""
+        """Natural-log scores by language, comparable with each other only; empty while it is not
+        ready.
+        """
         ...
 
 
@@ -67,7 +70,9 @@ class Line(Protocol):
 
 
 class Post(Protocol):
-    """A way to the stream of another person, on whichever replica it is. Each call takes at most 1 s."""
+    """A way to the stream of another person, on whichever replica it is. Each call takes at most 1
+    s.
+    """
 
     async def caption(self, user_id: str, caption: Caption) -> bool:
         """Hands over a caption; False where nobody takes it now."""
@@ -80,7 +85,9 @@ class Post(Protocol):
     async def arrival(
         self, user_id: str, match_id: str, partner_id: str, name: str, *, answer: bool
     ) -> bool:
-        """Tells that `partner_id`, shown as `name`, holds a grant of the match; `answer` asks for the same back."""
+        """Tells that `partner_id`, shown as `name`, holds a grant of the match; `answer` asks for
+        the same back.
+        """
         ...
 
     async def over(self, user_id: str, match_id: str, reason: str) -> bool:

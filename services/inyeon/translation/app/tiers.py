@@ -1,4 +1,6 @@
-"""Engines in their order: the first one that has an answer which passes the gate, within the time that is left."""
+"""Engines in their order: the first one that has an answer which passes the gate, within the time
+that is left.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Tiers:
     async def translate(
         self, sentence: Protected, source: str, target: str, deadline_s: float
     ) -> tuple[EngineAnswer, Tier] | None:
-        """A checked answer with its tokens in place, and its tier; None where no tier has one in time."""
+        """A checked answer with its tokens in place, and its tier; None where no tier has one in
+        time.
+        """
         until = self._clock.monotonic() + deadline_s
         for engine in self._engines:
             left_s = until - self._clock.monotonic()
@@ -79,7 +83,8 @@ class Tiers:
     ) -> EngineAnswer | None:
         breaker, now = self._breakers[engine.version], self._clock.monotonic()
         if not breaker.lets_pass(now):
-            return self._refuse(engine, "breaker")
+            self._refuse(engine, "breaker")
+            return None
 
         async def ask() -> EngineAnswer:
             return await self._checked(engine, sentence, source, target, left_s)
@@ -90,10 +95,12 @@ class Tiers:
                 answer = await self._cache.get(key, ask)
         except (EngineUnavailable, TimeoutError):
             breaker.failed(self._clock.monotonic())
-            return self._refuse(engine, "unavailable")
+            self._refuse(engine, "unavailable")
+            return None
         except EngineRefused as error:
             breaker.worked()
-            return self._refuse(engine, str(error))
+            self._refuse(engine, str(error))
+            return None
         breaker.worked()
         return answer
 

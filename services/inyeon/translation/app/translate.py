@@ -1,4 +1,6 @@
-"""A text's way from one language to another: language, protection, phrasebook, engines, gate, restoration."""
+"""A text's way from one language to another: language, protection, phrasebook, engines, gate,
+restoration.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class _Piece:
 
 
 class Translator:
-    """Never fails and never answers with nothing: where no tier helps, the original comes back, marked."""
+    """Never fails and never answers with nothing: where no tier helps, the original comes back,
+    marked.
+    """
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class Translator:
         names: Sequence[str] = (),
         habit: Habit | None = None,
     ) -> Detected:
-        """The language of a text: letters first, then the phrasebook, then the identifier with its prior."""
+        """The language of a text: letters first, then the phrasebook, then the identifier with its
+        prior.
+        """
         protected = protect(text, names)
         if has_no_language(protected):
             return CERTAIN

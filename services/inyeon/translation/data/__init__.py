@@ -1,4 +1,6 @@
-"""Files that ship with translation: the phrasebook (ours) and demo lines (Tatoeba, see NOTICE beside them)."""
+"""Files that ship with translation: the phrasebook (ours) and demo lines (Tatoeba, see NOTICE
+beside them).
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,19 @@ def read_phrasebook(path: Path = PHRASEBOOK) -> Phrasebook:
     rows = []
     for number, cells in enumerate(lines, start=1):
         if len(cells) != len(head):
-            raise ValueError(f"{path.name}: phrase {number} has {len(cells)} cells, not {len(head)}")
+            raise ValueError(
+                f"{path.name}: phrase {number} has {len(cells)} cells, not {len(head)}"
+            )
         rows.append({lang: cell.split("|") for lang, cell in zip(head, cells, strict=True) if cell})
     return Phrasebook(rows)
 
 
 def demo_lines(seed: int, count: int) -> list[tuple[str, str]]:
-    """`count` different (English, Spanish) pairs, drawn by seed. Raises ValueError for more than there are."""
-    return random.Random(seed).sample(_demo_pairs(), count)  # noqa: S311 - a draw that repeats, not a secret
+    """`count` different (English, Spanish) pairs, drawn by seed. Raises ValueError for more than
+    there are.
+    """
+    # noqa: S311 - a draw that repeats, not a secret
+    return random.Random(seed).sample(_demo_pairs(), count)
 
 
 @cache

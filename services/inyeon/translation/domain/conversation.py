@@ -1,4 +1,6 @@
-"""What two people of a match have said to each other, as one of them sees it. No text is kept once it has arrived."""
+"""What two people of a match have said to each other, as one of them sees it. No text is kept once
+it has arrived.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from inyeon.translation.domain.captions import SegmentTrack
 from inyeon.translation.domain.identify import Habit
 
 MAX_SEGMENTS = 512
-"""Segments of one person that are remembered; more than four minutes of a sentence every half second."""
+"""Segments of one person that are remembered; more than four minutes of a sentence every half
+second.
+"""
 MAX_KEPT = 2_048
 """Finals whose arrival is remembered, to answer a repeated one without showing it twice."""
 
@@ -75,7 +79,9 @@ FinalKey = tuple[str, int]
 
 
 class AckLedger:
-    """Which client sequences are done; acknowledgements are cumulative, so one open message holds those behind it."""
+    """Which client sequences are done; acknowledgements are cumulative, so one open message holds
+    those behind it.
+    """
 
     def __init__(self) -> None:
         self._open: set[int] = set()
@@ -84,7 +90,9 @@ class AckLedger:
         """Highest sequence that the device was told."""
 
     def took(self, sequence: int) -> None:
-        """A message came in. The first one shows where the session stands: everything before it is done."""
+        """A message came in. The first one shows where the session stands: everything before it is
+        done.
+        """
         if not self._highest:
             self.told = sequence - 1
         self._open.add(sequence)
@@ -110,13 +118,15 @@ class Held:
 
     caption: Caption
     sequence: int
-    """The author's newest sequence for it; another one after the author's session changed."""
+    """The author's sequence for it; 0 while a new session has not repeated it yet."""
     handed_over: bool = False
     """It is in the partner's stream; the receipt is still to come."""
 
 
 class Outbox:
-    """Finals of one author until the partner's device has them, in the order in which they were said."""
+    """Finals of one author until the partner's device has them, in the order in which they were
+    said.
+    """
 
     def __init__(self) -> None:
         self._held: OrderedDict[FinalKey, Held] = OrderedDict()
@@ -130,7 +140,9 @@ class Outbox:
         self._held[caption.key] = Held(caption, sequence)
 
     def again(self, key: FinalKey, sequence: int) -> bool | None:
-        """The author's device repeats a final: True if it arrived long ago, False if it is held, None if it is new."""
+        """The author's device repeats a final: True if it arrived long ago, False if it is held,
+        None if it is new.
+        """
         if key in self._arrived:
             return True
         if key not in self._held:
@@ -139,7 +151,9 @@ class Outbox:
         return False
 
     def arrived(self, key: FinalKey) -> int | None:
-        """The partner's device has it; returns the author's sequence, None for a final that is not held."""
+        """The partner's device has it; returns the author's sequence, None for a final that is not
+        held.
+        """
         held = self._held.pop(key, None)
         if held is None:
             return None
@@ -149,6 +163,15 @@ class Outbox:
     def waiting(self) -> Iterator[Held]:
         """Finals that are in no stream, oldest first."""
         return iter([held for held in self._held.values() if not held.handed_over])
+
+    def held(self) -> tuple[Held, ...]:
+        """Everything that is not confirmed, oldest first."""
+        return tuple(self._held.values())
+
+    def forget_sequences(self) -> None:
+        """The author's session is a new one: its numbers mean other messages now."""
+        for held in self._held.values():
+            held.sequence = 0
 
     def take_back(self) -> None:
         """The partner's stream is a new one: hand everything over again."""
@@ -171,7 +194,9 @@ class Inbox:
         self._has: OrderedDict[FinalKey, None] = OrderedDict()
 
     def resumed(self, session_id: str, through: int) -> list[FinalKey]:
-        """The device opened a stream: returns finals that it turns out to have; what else was sent may be lost."""
+        """The device opened a stream: returns finals that it turns out to have; what else was sent
+        may be lost.
+        """
         kept = self.confirmed(through) if session_id == self._session else []
         self._session = session_id
         self._sent.clear()
@@ -183,7 +208,9 @@ class Inbox:
         return key in self._has
 
     def wants(self, caption: Caption) -> bool:
-        """The caption is worth showing: a final that is not there yet, or the newest revision of its segment."""
+        """The caption is worth showing: a final that is not there yet, or the newest revision of
+        its segment.
+        """
         if caption.is_final:
             return caption.key not in self._has and caption.key not in self._on_the_way
         return caption.revision > self._newest.get(caption.segment_id, 0)
@@ -196,7 +223,9 @@ class Inbox:
             self._on_the_way.add(caption.key)
 
     def confirmed(self, through: int) -> list[FinalKey]:
-        """The device has handled its server messages up to `through`: the finals among them, in order."""
+        """The device has handled its server messages up to `through`: the finals among them, in
+        order.
+        """
         keys = [self._sent.pop(n) for n in sorted(self._sent) if n <= through]
         for key in keys:
             self._on_the_way.discard(key)
@@ -209,6 +238,8 @@ class Conversation:
     """One person's side of one match. Outlives the person's streams, not the match."""
 
     grant: Grant
+    session_id: str = ""
+    """Session of this person's newest stream."""
     my_name: str = ""
     partner_name: str = ""
     habit: Habit = field(default_factory=Habit)
@@ -227,6 +258,13 @@ class Conversation:
         if len(self.tracks) > MAX_SEGMENTS:
             self.tracks.popitem(last=False)
         return track
+
+    def enter(self, session_id: str) -> None:
+        """This person has a new stream, of the same session or of another one."""
+        if session_id != self.session_id:
+            self.session_id = session_id
+            self.outbox.forget_sequences()
+        self.outbox.take_back()
 
     def expired(self, now: datetime) -> bool:
         """The grant has ended by this time and was not renewed."""

@@ -1,6 +1,7 @@
 """Whether an engine's answer may be shown. Reference-free: it only compares answer and source.
 
-The faults are those that people complain about in other translators: loops, copies, wrong script, lost numbers, marks
+The faults are those that people complain about in other translators: loops, copies, wrong script,
+lost numbers, marks
 left over (facts, sections 2 and 9).
 """
 
@@ -37,7 +38,9 @@ _MARK = re.compile(r"[*#@\\^$~]")
 _COPY_WORDS = 3  # "Hotel" is the same in both languages, three words are not
 
 
-def examine(source: Protected, answer: str, source_language: str, target_language: str) -> Fault | None:
+def examine(
+    source: Protected, answer: str, source_language: str, target_language: str
+) -> Fault | None:
     """First fault of `answer` (with tokens) as translation of `source`; None where it may be shown."""
     bare = source.pattern.sub("", answer)
     original = source.pattern.sub("", source.text)
@@ -86,13 +89,17 @@ def _longest_run(text: str) -> int:
     longest = 0
     for size in (1, 2, 3):
         for offset in range(size):
-            groups = [tuple(words[i : i + size]) for i in range(offset, len(words) - size + 1, size)]
+            groups = [
+                tuple(words[i : i + size]) for i in range(offset, len(words) - size + 1, size)
+            ]
             longest = max([longest, *(len(list(run)) for _, run in groupby(groups))])
     return longest
 
 
 def _script_fits(bare: str, target: str) -> bool:
-    """At least half of the letters are of a script of the target: foreign words may stay, sentences not."""
+    """At least half of the letters are of a script of the target: foreign words may stay, sentences
+    not.
+    """
     scripts = count_scripts(bare)
     own = sum(scripts[script] for script in SCRIPTS.get(target, frozenset(Script)))
     return own * 2 >= scripts.total()

@@ -1,6 +1,7 @@
 """Which language a text is in: script first, then words, then the two people's languages as prior.
 
-An identifier gives log scores; this module turns them into a decision. Sources: `../shared/facts/translation.md` 5
+An identifier gives log scores; this module turns them into a decision. Sources:
+`../shared/facts/translation.md` 5
 (pair prior, posterior per user, decisive scripts); the rest is Bayes.
 """
 
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from inyeon.translation.domain.languages import LANGUAGES, SCRIPTS, Script, count_scripts
 
 PAIR_MASS = 0.98
-"""Share of the prior that the two people's languages get together; the rest is shared by all others, so that a third
+"""Share of the prior that the two people's languages get together; the rest is shared by all
+others, so that a third
 language is still found where the evidence is strong."""
 HABIT_WEIGHT = 0.5
-"""What one earlier sentence of a person adds to the language's count, against one of each language at the start."""
+"""What one earlier sentence of a person adds to the language's count, against one of each language
+at the start.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class Detected:
 
 @dataclass(slots=True)
 class Habit:
-    """Which languages one person has written in during a conversation. Owned by that person's conversation."""
+    """Which languages one person has written in during a conversation. Owned by that person's
+    conversation.
+    """
 
     counts: dict[str, float] = field(default_factory=dict)
 
@@ -45,7 +51,8 @@ class Habit:
 def decisive(text: str, candidates: Sequence[str]) -> str:
     """The language that letters alone decide, or empty.
 
-    Hangul, kana, Thai and Devanagari have one language here; letters that Persian, Ukrainian or Russian have alone
+    Hangul, kana, Thai and Devanagari have one language here; letters that Persian, Ukrainian or
+    Russian have alone
     decide between neighbours; Han alone is Chinese unless only Japanese is among the candidates.
     """
     scripts = count_scripts(text)
@@ -65,8 +72,10 @@ def posterior(
 ) -> Detected:
     """Most probable language of `text`, given natural-log `scores` by language.
 
-    `pair` are the languages that the author may use, or empty for all. Languages whose script the text does not have
-    are out. Scores are tempered by the square root of the length in bytes, which keeps probabilities calibrated.
+    `pair` are the languages that the author may use, or empty for all. Languages whose script the
+    text does not have
+    are out. Scores are tempered by the square root of the length in bytes, which keeps
+    probabilities calibrated.
     """
     open_to = [language for language in LANGUAGES if language in scores and _fits(language, text)]
     if not open_to:
@@ -111,6 +120,8 @@ _LETTERS = {
 def _by_letters(text: str, script: Script) -> str:
     small = text.casefold()
     found = [
-        language for language, letters in _LETTERS.get(script, ()) if any(c in small for c in letters)
+        language
+        for language, letters in _LETTERS.get(script, ())
+        if any(c in small for c in letters)
     ]
     return found[0] if len(found) == 1 else ""

@@ -1,4 +1,6 @@
-"""The seal on a caption: it lets a report prove later what was received, without the platform keeping any text."""
+"""The seal on a caption: it lets a report prove later what was received, without the platform
+keeping any text.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ def original_hash(text: str) -> bytes:
 def mac_input(
     match_id: str, author_id: str, segment_id: str, revision: int, sequence: int, original: bytes
 ) -> bytes:
-    """What is sealed: label, then match, author and segment each behind its length (4 bytes, big-endian), revision
-    (4 bytes), the author's sequence (8 bytes) and the 32 bytes of `original_hash`. Raises ValueError for another length.
+    """What is sealed: label, then match, author and segment each behind its length (4 bytes, big-
+    endian), revision
+    (4 bytes), the author's sequence (8 bytes) and the 32 bytes of `original_hash`. Raises
+    ValueError for another length.
     """
     if len(original) != hashlib.sha256().digest_size:
         raise ValueError("the hash of the original has 32 bytes")

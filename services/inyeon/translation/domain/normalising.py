@@ -1,5 +1,7 @@
 """Brings chat spellings of one phrase together, for the phrasebook only; the original is kept."""
 
+# ruff: noqa: RUF001 RUF003 - letters of other scripts are what this module is about
+
 from __future__ import annotations
 
 import re

@@ -1,5 +1,7 @@
 """The "no language" class: laughter, sounds, numbers, links, emoji and names pass as they are."""
 
+# ruff: noqa: RUF001 RUF003 - letters of other scripts are what this module is about
+
 from __future__ import annotations
 
 import re
@@ -12,7 +14,8 @@ _LAUGHTER = re.compile(
     r"(?:[хХ][аеи]){2,}х?|(?:а?ха)+х?|ه{2,}|(?:د?ها?){3,}|笑+|草|lo+l+|lmf?ao+|xd+|mdr+|ptdr+|wkwk(?:wk)*w?)",
     re.IGNORECASE,
 )
-# Sounds and words that are the same everywhere; the facts list them as what every identifier gets wrong.
+# Sounds and words that are the same everywhere; the facts list them as what every identifier gets
+# wrong.
 _EVERYWHERE = re.compile(
     r"(?:ok(?:ay|ey|i+)?|a+h+|o+h+|u+h+|e+h+|m{2,}|h+m+|wo+w+|ye+y+|brr+|zzz+|asd\w*f\w*|\W+|[\d_]+)",
     re.IGNORECASE,

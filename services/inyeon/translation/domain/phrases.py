@@ -1,6 +1,7 @@
 """The phrasebook: what people say again and again, translated by people.
 
-A phrase may have the slots `{name}` and `{link}`. Each is filled by a token of that kind; `{name}` also by one or two
+A phrase may have the slots `{name}` and `{link}`. Each is filled by a token of that kind; `{name}`
+also by one or two
 capitalised words.
 """
 
@@ -17,7 +18,9 @@ Row = Mapping[str, Sequence[str]]
 
 _SLOT = re.compile(r"\{(name|link)\}")
 _NAME_WORDS = r"[^\W\d_a-z][^\W\d_]+(?:[ -][^\W\d_a-z][^\W\d_]+)?"
-_EDGE_EMOJI = re.compile(r"^((?:\s*[A-Z]{2,4}E\d+)*\s*)(.*?)((?:\s*[A-Z]{2,4}E\d+)*\s*)$", re.DOTALL)
+_EDGE_EMOJI = re.compile(
+    r"^((?:\s*[A-Z]{2,4}E\d+)*\s*)(.*?)((?:\s*[A-Z]{2,4}E\d+)*\s*)$", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Phrasebook:
         return frozenset(language for row in self._rows for language in row)
 
     def say(self, text: str, source: str, target: str) -> str | None:
-        """The phrase in `target`, with tokens of `text` in their places; None where the book does not have it.
+        """The phrase in `target`, with tokens of `text` in their places; None where the book does
+        not have it.
 
         Emoji before and after a phrase stay where they are.
         """

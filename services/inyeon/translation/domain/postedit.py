@@ -10,7 +10,8 @@ _OPEN_ES = {"?": "¿", "!": "¡"}
 def post_edit(answer: str, source: str, target: str, token: re.Pattern[str]) -> str:
     """Trims, starts like the source does, and opens Spanish questions and exclamations.
 
-    An engine that takes a token at the start for its first word writes the second one large; `token` finds tokens.
+    An engine that takes a token at the start for its first word writes the second one large;
+    `token` finds tokens.
     """
     text = re.sub(r"[ \t]{2,}", " ", answer).strip()
     text = re.sub(r"\s+([.,!?;:…])", r"\1", text)

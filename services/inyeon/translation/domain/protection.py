@@ -1,6 +1,8 @@
-"""Names, links, numbers and emoji are taken out before an engine sees a sentence, and put back after.
+"""Names, links, numbers and emoji are taken out before an engine sees a sentence, and put back
+after.
 
-Each becomes a token such as `XQN0`: engines take it for an unknown noun and carry it along. What comes back counts
+Each becomes a token such as `XQN0`: engines take it for an unknown noun and carry it along. What
+comes back counts
 only if every token is there exactly once.
 """
 
@@ -43,7 +45,9 @@ class Protected:
         return tuple(f"{self.prefix}{kind.value}{i}" for i, (kind, _) in enumerate(self.items))
 
     def restore(self, text: str) -> str:
-        """Puts everything back. Raises TokenLost unless each token is there exactly once and none is new."""
+        """Puts everything back. Raises TokenLost unless each token is there exactly once and none
+        is new.
+        """
         if Counter(m[0] for m in self.pattern.finditer(text)) != Counter(self.tokens):
             raise TokenLost("tokens came back changed")
         return self.pattern.sub(lambda m: self.items[int(m[2])][1], text)
@@ -54,7 +58,9 @@ class Protected:
         return token_pattern(self.prefix)
 
     def sentence(self, text: str) -> Protected:
-        """The part of this text that `text` is, with its own tokens numbered from 0: what an engine and the cache see."""
+        """The part of this text that `text` is, with its own tokens numbered from 0: what an engine
+        and the cache see.
+        """
         found = [int(m[2]) for m in self.pattern.finditer(text)]
         fresh = {old: new for new, old in enumerate(found)}
         renamed = self.pattern.sub(lambda m: f"{self.prefix}{m[1]}{fresh[int(m[2])]}", text)
@@ -75,7 +81,8 @@ _DOMAIN = r"\b[a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|io|me|tv|gg|
 _MENTION = r"(?<!\w)@\w[\w.-]{0,62}\w|(?<!\w)@\w"
 _HASHTAG = r"(?<!\w)#\w{1,64}"
 _PHONE = r"(?<!\w)\+?\(?\d{1,4}\)?(?:[ .-]?\(?\d{2,4}\)?){2,5}(?!\w)"
-# Only what engines rewrite: decimals, groups, times, dates, money. A bare integer stays, for agreement.
+# Only what engines rewrite: decimals, groups, times, dates, money. A bare integer stays, for
+# agreement.
 _NUMBER = r"[$€£¥₩]\s?\d+(?:[.,:]\d+)*|(?<!\w)\d+(?:[.,:/-]\d+)+%?(?!\w)|\d+(?:[.,]\d+)*\s?[%€$£¥₩]|\d{5,}"
 _PICTURE = (
     r"[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
@@ -83,7 +90,9 @@ _PICTURE = (
 )
 _MODIFIER = r"(?:[\ufe0e\ufe0f\u20e3]|[\U0001f3fb-\U0001f3ff]|[\U000e0020-\U000e007f])"
 _EMOJI_ONE = rf"(?:[0-9#*]\ufe0f?\u20e3|{_PICTURE}{_MODIFIER}*(?:\u200d{_PICTURE}{_MODIFIER}*)*)"
-_EMOTICON = r"(?<![\w:;])(?:[:;=8][-^o']?[)(DPpOo/\\|3]|<3|xD|XD|\^_+\^|T_T|ㅠ[ㅠㅜ]*|ㅜ[ㅠㅜ]*)(?!\w)"
+_EMOTICON = (
+    r"(?<![\w:;])(?:[:;=8][-^o']?[)(DPpOo/\\|3]|<3|xD|XD|\^_+\^|T_T|ㅠ[ㅠㅜ]*|ㅜ[ㅠㅜ]*)(?!\w)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +103,11 @@ class _Span:
 
 
 def protect(text: str, names: Sequence[str] = ()) -> Protected:
-    """Replaces what must arrive as it is. `names` are shown names of both people, each at most 64 characters.
+    """Replaces what must arrive as it is. `names` are shown names of both people, each at most 64
+    characters.
 
-    Neighbouring emoji become one token. A token is set off by blanks from letters and digits beside it.
+    Neighbouring emoji become one token. A token is set off by blanks from letters and digits beside
+    it.
     """
     prefix = next((p for p in _PREFIXES if p not in text), "")
     if not prefix:
@@ -149,7 +160,8 @@ def _find_names(text: str, names: Sequence[str]) -> Iterable[_Span]:
 def _forms(names: Sequence[str]) -> list[str]:
     """Whole names and their parts, as written, capitalised and in capitals; the longest first.
 
-    A name in small letters is left to the engine unless its owner writes it so: `rose` is a flower, `Rose` a person.
+    A name in small letters is left to the engine unless its owner writes it so: `rose` is a flower,
+    `Rose` a person.
     """
     wholes = [unicodedata.normalize("NFC", name).strip() for name in names]
     parts = [part for whole in wholes for part in (whole, *whole.split())]
@@ -192,7 +204,11 @@ def _merge_emoji(spans: list[_Span], text: str) -> list[_Span]:
     merged: list[_Span] = []
     for span in spans:
         last = merged[-1] if merged else None
-        if last and last.kind is span.kind is Kind.EMOJI and not text[last.end : span.start].strip():
+        if (
+            last
+            and last.kind is span.kind is Kind.EMOJI
+            and not text[last.end : span.start].strip()
+        ):
             merged[-1] = _Span(last.start, span.end, Kind.EMOJI)
         else:
             merged.append(span)

@@ -1,14 +1,19 @@
 """Cuts a text into sentences and keeps what stood between them."""
 
+# ruff: noqa: RUF001 RUF003 - letters of other scripts are what this module is about
+
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
 MAX_SENTENCE = 400
-"""Characters that one engine call sees at most. 400 characters are about 70 words: Apertium takes 10 ms for them."""
+"""Characters that one engine call sees at most. 400 characters are about 70 words: Apertium takes
+10 ms for them.
+"""
 
-# A sentence ends at .!?… (with closing quotes) before a blank, at CJK stops anywhere, and at a line's end.
+# A sentence ends at .!?… (with closing quotes) before a blank, at CJK stops anywhere, and at a
+# line's end.
 _END = re.compile(r"(?<=[.!?…])[\"'»”)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*")
 # "Mr. Kim" is one sentence.
 _SHORT = re.compile(r"\b(?:mr|mrs|ms|dr|st|sr|sra|srta|vs|etc|no|[a-z])\.$", re.IGNORECASE)
@@ -24,7 +29,9 @@ class Sentence:
 
 
 def split(text: str) -> list[Sentence]:
-    """Sentences in order; joining text and gap of all gives the input back, less blanks at its start."""
+    """Sentences in order; joining text and gap of all gives the input back, less blanks at its
+    start.
+    """
     lead = len(text) - len(text.lstrip())
     sentences: list[Sentence] = []
     start = lead

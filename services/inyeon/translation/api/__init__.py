@@ -1,0 +1,1 @@
+"""What translation answers: gRPC and HTTP."""
