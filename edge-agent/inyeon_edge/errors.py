@@ -3,7 +3,7 @@
 EdgeError
 ├── SettingsRefused           the process does not start: exit code 2
 ├── InputRefused              a line, a command or a file from the person is not as it must be
-├── ShapeError                a picture, mask or vector has not the shape, dtype or range that it must have
+├── ShapeError                an array has not the shape, dtype or range that it must have
 ├── ModelError                a model file is absent, truncated or of another form
 │   ├── ModelMissing          the file, or its line in index.json, is not there
 │   └── ModelCorrupt          its SHA-256 differs, or no engine can read it

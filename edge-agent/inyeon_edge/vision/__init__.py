@@ -1,0 +1,1 @@
+"""What the agent sees: person mask, presence, unsafe-picture scores, content embedding."""
