@@ -105,7 +105,8 @@ class _Process:
         self._ports = await self._listen(ground)
         ready = BackgroundTask("readiness", lambda: self._watch_readiness(ground))
         of_services = [task for service in self.services for task in service.tasks]
-        self._tasks += [*ground.tasks, *of_services, ready]
+        # The pages come last: they end by themselves, once what they show is over.
+        self._tasks = [*ground.tasks, *of_services, ready, *self._tasks]
 
     async def serve(self) -> None:
         """Runs tasks until it is time to stop, then drains while they still run."""
@@ -113,9 +114,10 @@ class _Process:
             self._running = [group.create_task(self._guard(task)) for task in self._tasks]
             await self.stop.wait()
             await self._drain()
-            for task in self._running:
+            for task in self._running[:-1]:
                 task.cancel()
             await asyncio.wait(self._running, timeout=TASKS_S)
+            self._running[-1].cancel()
 
     async def end(self) -> None:
         """Runs closers in reverse order. The first error survives, the others are logged."""
@@ -193,7 +195,7 @@ class _Process:
             for service in self.services:
                 await self._set_ready(service, service.ready())
                 shown.labels(service.name).set(self._ready[service.name])
-            ready = all(self._ready.values())
+            ready = all(self._ready.values()) and self._http is not None and self._http.started
             await self._health.set("", _serving(ready))
             if ready and not announced:
                 announced = True

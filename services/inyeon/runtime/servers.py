@@ -95,8 +95,10 @@ class HttpServer(uvicorn.Server):
     """uvicorn without its signal handlers: the harness has its own."""
 
     def __init__(self, app: FastAPI) -> None:
-        # 5 s for open pages: within the harness's time for tasks.
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        # 4 s for open pages: within the harness's 5 s for tasks.
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=4
+        )
         super().__init__(config)
 
     @contextlib.contextmanager

@@ -102,19 +102,20 @@ def configure_logging(level: str, *, readable: bool, to: TextIO | None = None) -
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(to or sys.stderr)
-    handler.setFormatter(_formatter(shared, readable))
+    handler.setFormatter(_formatter(shared, readable, colours=handler.stream.isatty()))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     # One line for each request or fetch says nothing that the metrics do not.
-    for name in ("httpx", "httpcore", "uvicorn.access", "aiosqlite", "alembic"):
+    for name in ("httpx", "httpcore", "uvicorn", "aiosqlite", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _formatter(shared: list[Processor], readable: bool) -> logging.Formatter:
+def _formatter(shared: list[Processor], readable: bool, colours: bool) -> logging.Formatter:
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if readable:
-        last.append(structlog.dev.ConsoleRenderer())
+        plain = structlog.dev.plain_traceback
+        last.append(structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain))
     else:
         last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
