@@ -98,6 +98,12 @@ def delete_records(pages: Pages, ids: Sequence[int]) -> None:
     pages.connection.executemany("DELETE FROM records WHERE id=?", [(i,) for i in ids])
 
 
-def give_back_room(pages: Pages) -> None:
-    """Returns free pages to the disk, at most 4 MB a time."""
-    pages.connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+def give_back_room(pages: Pages, most: int) -> int:
+    """Returns up to `most` free pages to the disk; how many it was."""
+    free = int(pages.connection.execute("PRAGMA freelist_count").fetchone()[0])
+    count = min(free, most)
+    for _ in range(
+        count
+    ):  # Python's sqlite3 frees one page for each call, whatever it is asked for
+        pages.connection.execute("PRAGMA incremental_vacuum(1)")
+    return count

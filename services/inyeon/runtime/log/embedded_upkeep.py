@@ -14,6 +14,9 @@ from inyeon.runtime.log.upkeep import kept_by_compaction, kept_by_retention
 
 STEP = 2_000  # records deleted in one transaction: about 10 ms that publishers wait at most
 
+VACUUM_PAGES = 500  # pages of 4 KiB given back in one transaction: about 5 ms
+VACUUM_STEPS = 50  # 100 MB each time; upkeep comes often enough for the rest
+
 
 class Upkeep:
     """Keeps one file small."""
@@ -32,7 +35,10 @@ class Upkeep:
 
     async def give_back_room(self) -> None:
         """Returns room of deleted records to the disk."""
-        await self._writer.submit(give_back_room)
+        for _ in range(VACUUM_STEPS):
+            freed = await self._writer.submit(lambda pages: give_back_room(pages, VACUUM_PAGES))
+            if freed < VACUUM_PAGES:
+                return
 
     async def _retain(self, spec: TopicSpec, partition_id: int, now: datetime) -> None:
         while True:

@@ -7,11 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from inyeon.runtime.errors import StoreCorrupt
+from inyeon.runtime.errors import StoreCorrupt, StoreUnavailable
 
 # Reading every page runs at some 500 MB/s here, so this much takes about 0.1 s of a start that may
 # take 3 s.
 FULL_CHECK_LIMIT_BYTES = 64 * 1024 * 1024
+SMALLEST_BYTES = 512  # the smallest page that SQLite knows; an empty file is a new one
 
 
 def check_file(path: Path) -> None:
@@ -19,7 +20,10 @@ def check_file(path: Path) -> None:
     of a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        fault = fault_of(path)
+        try:
+            fault = fault_of(path)
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"{path}: {error}") from error
         if fault is not None:
             raise StoreCorrupt(f"{path}: {fault}")
 
@@ -27,14 +31,20 @@ def check_file(path: Path) -> None:
 def fault_of(path: Path) -> str | None:
     """What is wrong with an existing SQLite file, in words; None when nothing was found.
 
-    Of large files only the header and the size are looked at.
+    Of large files only the header and the size are looked at. Raises sqlite3.OperationalError when
+    it cannot be looked at.
     """
+    size = path.stat().st_size
+    if 0 < size < SMALLEST_BYTES:  # SQLite would take it for a new one and write over it
+        return f"truncated: {size} bytes, not a database"
     try:
         with closing(sqlite3.connect(path, timeout=5.0)) as connection:
             # Takes what a killed process left in the write-ahead log, so that the file has its full
             # size.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             return _size_fault(connection, path) or _page_fault(connection, path)
+    except sqlite3.OperationalError:
+        raise  # locked, not to be opened: says nothing about what is in it
     except sqlite3.DatabaseError as error:
         return str(error)
 
