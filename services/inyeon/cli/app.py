@@ -11,7 +11,15 @@ import typer
 
 from inyeon.cli.roles import BUILDERS, builders
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Inyeon platform.")
+REFUSED = 2
+"""Exit code when settings, files or ports do not let the process start."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # logs are read by machines too
+    help="The Inyeon platform.",
+)
 
 
 @app.command()
@@ -48,7 +56,14 @@ def demo(
 
 
 def _run(roles: tuple[str, ...]) -> None:
+    from inyeon.runtime.errors import InyeonError
     from inyeon.runtime.harness import run
     from inyeon.runtime.settings import RuntimeSettings
 
-    raise typer.Exit(asyncio.run(run(builders(roles), RuntimeSettings())))
+    try:
+        status = asyncio.run(run(builders(roles), RuntimeSettings()))
+    except InyeonError as error:
+        where = f" ({error.field})" if error.field else ""
+        typer.echo(f"{error.reason}{where}: {error}", err=True)
+        raise typer.Exit(REFUSED) from None
+    raise typer.Exit(status)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from inyeon.runtime.settings import StrictSettings
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(StrictSettings):
     """Read once from INYEON_GATEWAY_*; frozen."""
 
     model_config = SettingsConfigDict(env_prefix="INYEON_GATEWAY_", frozen=True, extra="forbid")
