@@ -34,23 +34,28 @@ class Expected:
     values: tuple[float, ...]
 
     def distance(self, actual: Float) -> float:
-        """Largest absolute difference; raises VerifyError for another shape or NaN."""
+        """Largest difference; above 1, relative to the largest golden value.
+
+        Raises VerifyError for another shape or NaN.
+        """
         if tuple(actual.shape) != self.shape:
             raise VerifyError(f"shape is {tuple(actual.shape)}, golden is {self.shape}")
         if not np.isfinite(actual).all():
             raise VerifyError("output holds NaN or infinity")
         flat = actual.astype(np.float64).ravel()
         apart = np.abs(flat[list(self.places)] - np.asarray(self.values))
-        return float(max(apart.max(), abs(flat.mean() - self.mean)))
+        largest = max(1.0, float(np.abs(self.values).max()))
+        return float(max(apart.max(), abs(flat.mean() - self.mean)) / largest)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One input (`pattern` by number, or `text`) with its expected outputs by position."""
+    """One input (a pattern's number, a text, or a built picture's file) and what must come out."""
 
-    pattern: int | None
-    text: str | None
     outputs: tuple[Expected, ...]
+    pattern: int | None = None
+    text: str | None = None
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,19 @@ def pattern(number: int, shape: Sequence[int]) -> Float:
     return values.astype(np.float32).reshape(tuple(shape))
 
 
+def sampled(picture: NDArray[np.uint8], height: int, width: int) -> Float:
+    """A picture (rows, columns, 3) as (1, height, width, 3) in [0, 1], by nearest sample only."""
+    rows = np.arange(height) * picture.shape[0] // height
+    columns = np.arange(width) * picture.shape[1] // width
+    chosen = picture[rows][:, columns].astype(np.float32)
+    return np.asarray(chosen / np.float32(255.0))[None]
+
+
 def expected_from(actual: Float) -> Expected:
-    """Golden values of one output: SAMPLES places spread evenly, the largest value included."""
+    """Golden values of one output: SAMPLES places spread evenly, and the largest."""
     flat = actual.astype(np.float64).ravel()
     spread = np.linspace(0, flat.size - 1, min(SAMPLES, flat.size)).astype(int)
-    places = tuple(sorted({int(place) for place in spread} | {int(flat.argmax())}))
+    places = tuple(sorted({int(place) for place in spread} | {int(np.abs(flat).argmax())}))
     values = tuple(round(float(flat[place]), 7) for place in places)
     return Expected(tuple(actual.shape), round(float(flat.mean()), 7), places, values)
 
@@ -111,8 +124,9 @@ def _document(case: Case) -> dict[str, Any]:
         {"shape": out.shape, "mean": out.mean, "places": out.places, "values": out.values}
         for out in case.outputs
     ]
-    origin: dict[str, Any] = {"text": case.text} if case.text is not None else {}
-    return {**origin, "pattern": case.pattern, "outputs": outputs}
+    origins = {"pattern": case.pattern, "text": case.text, "picture": case.picture}
+    origin = {key: value for key, value in origins.items() if value is not None}
+    return {**origin, "outputs": outputs}
 
 
 def _case(item: Mapping[str, Any]) -> Case:
@@ -125,5 +139,4 @@ def _case(item: Mapping[str, Any]) -> Case:
         )
         for out in item["outputs"]
     )
-    number, text = item.get("pattern"), item.get("text")
-    return Case(None if number is None else int(number), text, outputs)
+    return Case(outputs, item.get("pattern"), item.get("text"), item.get("picture"))

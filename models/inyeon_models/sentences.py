@@ -21,7 +21,7 @@ from inyeon_models.text_encoder import DIMS, INPUT
 Float = NDArray[np.float32]
 # Cost grows with the length and an interest is a sentence or two; 256 tokens are about 200 words.
 MAX_TOKENS = 256
-UNKNOWN, BOS, EOS = 0, 1, 2
+BOS, EOS = 1, 2
 
 
 class SentenceEncoder:
@@ -38,10 +38,12 @@ class SentenceEncoder:
         self._session: ort.InferenceSession = onnx_session(folder / "text_encoder.onnx")
 
     def token_ids(self, text: str) -> list[int]:
-        """BOS, the pieces of `text`, EOS; at most MAX_TOKENS, keeping EOS."""
+        """BOS, the pieces of `text`, EOS; at most MAX_TOKENS, keeping EOS.
+
+        A run of unknown characters is one UNK, as everywhere in sentencepiece.
+        """
         pieces = [int(piece) for piece in self._tokenizer.encode(text)]
-        # the encoder's own package reads a text without pieces as one unknown piece
-        return [BOS, *(pieces[: MAX_TOKENS - 2] or [UNKNOWN]), EOS]
+        return [BOS, *pieces[: MAX_TOKENS - 2], EOS]
 
     def rows(self, ids: Sequence[int]) -> Float:
         """Dequantised table rows, (1, tokens, 512)."""

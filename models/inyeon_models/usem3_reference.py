@@ -26,13 +26,27 @@ class Reference:
         self._model = package.USE(threads=1)
 
     def token_ids(self, text: str) -> list[int]:
-        """Ids as the package makes them, BOS and EOS included."""
-        tokenizer = self._model._tokenizer
-        return list(tokenizer.encode(text, out_type=int, add_bos=True, add_eos=True))
+        """Ids as the package makes them, BOS and EOS included, runs of UNK merged into one.
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, 512) float32."""
-        return np.asarray(self._model.encode(list(texts)), dtype=np.float32)
+        The package's port of sentencepiece writes one UNK for each unknown character; the
+        original merges a run of them, and so do we.
+        """
+        tokenizer = self._model._tokenizer
+        ids = list(tokenizer.encode(text, out_type=int, add_bos=True, add_eos=True))
+        return [one for one, before in zip(ids, [None, *ids], strict=False) if one or before]
+
+    def encode(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Embed given token ids, (n, 512) float32: the package's forward pass alone."""
+        backend = self._model._model
+        backend.sp = _Given()
+        return np.asarray(backend.encode([list(row) for row in ids]), dtype=np.float32)
+
+
+class _Given:
+    """Stands in the package's place for a tokenizer: its texts are already ids."""
+
+    def encode(self, ids: list[int], **_: object) -> list[int]:
+        return ids
 
 
 @contextmanager
