@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -235,3 +238,16 @@ async def room(policy_file: PolicyFile) -> AsyncIterator[Room]:
             signer,
             policy_file,
         )
+
+
+@pytest.fixture(scope="session")
+def moderation_process() -> ModuleType:
+    """The module beside this file that serves the real service."""
+    path = Path(__file__).parent / "moderation_process.py"
+    spec = importlib.util.spec_from_file_location("moderation_process", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

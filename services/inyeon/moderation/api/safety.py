@@ -48,14 +48,13 @@ class SafetyApi(safety_pb2_grpc.SafetyServiceServicer):
         self._streams = streams
         self._reporting = reporting
 
-    async def Observe(
+    def Observe(
         self,
         request_iterator: Requests,
         context: grpc.aio.ServicerContext[safety_pb2.ObserveRequest, safety_pb2.ObserveResponse],
     ) -> Responses:
         """Windows in, directives and acknowledgements out."""
-        async for message in self._streams.serve(request_iterator, context):
-            yield message
+        return self._streams.serve(request_iterator, context)
 
     async def Report(
         self,
