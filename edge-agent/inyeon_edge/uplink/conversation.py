@@ -67,7 +67,7 @@ class Conversation(Generic[Req, Res]):
         over = await self.stream.run()
         if over is StreamOver.SUPERSEDED:
             message = f"{self._name} was opened elsewhere; this device stops it"
-            self._tell(Trouble("ABORTED", "SESSION_SUPERSEDED", "", message))
+            self._tell(Trouble("ABORTED", "SESSION_SUPERSEDED", "", message, self._name))
 
     def preamble(self) -> Sequence[Req]:
         """Nothing, unless a conversation has something to say first."""
@@ -88,4 +88,4 @@ class Conversation(Generic[Req, Res]):
         """Tells what went wrong and when it is tried again."""
         code = error.code if isinstance(error, StreamRefused) else "UNAVAILABLE"
         message = f"{self._name}: {error}"
-        self._tell(Trouble(code, error.reason, error.field, message, retry_in_s))
+        self._tell(Trouble(code, error.reason, error.field, message, self._name, retry_in_s))

@@ -75,6 +75,7 @@ class Trouble:
     reason: str
     field: str
     message: str
+    stream: str = ""
     retry_in_s: float = -1.0
 
 
@@ -96,6 +97,7 @@ class DirectiveTold:
     reason: str
     match_id: str
     policy_version: str
+    directive_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

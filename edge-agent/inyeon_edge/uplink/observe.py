@@ -91,5 +91,6 @@ class Observe(Conversation[ObserveRequest, ObserveResponse]):
                 directive.reason,
                 directive.match_id,
                 directive.policy_version,
+                directive.directive_id,
             )
         )

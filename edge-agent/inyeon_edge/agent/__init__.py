@@ -1,0 +1,1 @@
+"""Wires capture, vision, outputs, uplink and call into one device."""

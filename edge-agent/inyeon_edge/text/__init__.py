@@ -1,0 +1,1 @@
+"""Words of the person, encoded on the device."""
