@@ -131,9 +131,10 @@ class Gate(grpc.aio.ServerInterceptor):
                 if not hasattr(result, "__aiter__"):
                     await result  # a coroutine that writes by itself
                     return
-                async with aclosing(result) as answers:
-                    async for answer in answers:
-                        yield answer
+                with self._metrics.streams.labels(method).track_inprogress():
+                    async with aclosing(result) as answers:
+                        async for answer in answers:
+                            yield answer
 
         return call
 

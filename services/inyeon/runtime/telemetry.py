@@ -25,10 +25,6 @@ MetricName = Literal[
     "inyeon_rpc_unexpected_errors",
     # Live streams now.
     "inyeon_streams_open",
-    # Streams that are over, by reason.
-    "inyeon_streams_ended",
-    # Client messages that reached a handler.
-    "inyeon_stream_messages",
     # Ready services now: 0 or 1 each.
     "inyeon_service_ready",
     # Of the store's relays.
@@ -71,17 +67,8 @@ class RpcMetrics:
         method = ("method",)
         self.handled = counter(registry, "inyeon_rpc_handled", "Finished calls", code)
         self.seconds = histogram(registry, "inyeon_rpc_seconds", "Unary calls", method)
+        self.streams = gauge(registry, "inyeon_streams_open", "Live streams", method)
         self.unexpected = counter(registry, "inyeon_rpc_unexpected_errors", "Defects", method)
-
-
-class StreamMetrics:
-    """What stream servers count."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        stream, reason = ("stream",), ("stream", "reason")
-        self.open = gauge(registry, "inyeon_streams_open", "Live streams", stream)
-        self.ended = counter(registry, "inyeon_streams_ended", "Ended streams", reason)
-        self.messages = counter(registry, "inyeon_stream_messages", "Messages handled", stream)
 
 
 def configure_logging(level: str, *, readable: bool, to: TextIO | None = None) -> None:

@@ -82,7 +82,11 @@ class StreamServer(Generic[Req, Res]):
     ) -> AsyncIterator[Res]:
         """The whole life of one stream. Raises InyeonError, for the interceptor to map."""
         messages = aiter(requests)
-        live, replaced = await self._open(messages)
+        try:
+            live, replaced = await self._open(messages)
+        except BaseException:
+            await _close_iterator(messages)
+            raise
         # From here to the supervisor's start nothing awaits: a cancelled call cannot slip between.
         context.add_done_callback(_ends(live))
         self._start(self._supervise(live, replaced, messages, asyncio.current_task()))
@@ -177,6 +181,7 @@ class StreamServer(Generic[Req, Res]):
         for task in work:
             task.cancel()
         await asyncio.wait(work)
+        await _close_iterator(messages)
         await self._close(live)
         await self._cut(live, call)
 
@@ -294,6 +299,13 @@ class StreamServer(Generic[Req, Res]):
 
 def _ends(live: LiveSession[Any]) -> Any:
     return lambda _: live.end(CloseReason.DISCONNECTED)
+
+
+async def _close_iterator(messages: AsyncIterator[Any]) -> None:
+    """gRPC's iterator is a generator; left to the collector it may outlive its loop."""
+    close = getattr(messages, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _check_bare_control(message: Any) -> None:
