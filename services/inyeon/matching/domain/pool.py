@@ -105,7 +105,9 @@ class Pool:
         self._write(number, ticket, now, started, standing or Standing())
         self._tickets[number] = ticket
         self._row_of_user[ticket.user_id] = number
-        self._bars[ticket.user_id] = {bar.other_id: bar.until for bar in bars}
+        self._bars[ticket.user_id] = {}
+        for bar in bars:
+            self._keep_bar(ticket.user_id, bar.other_id, bar.until)
         return True
 
     def remove(self, ticket_id: str, user_id: str) -> bool:
@@ -151,10 +153,8 @@ class Pool:
 
     def bar(self, one_id: str, other_id: str, until: float) -> None:
         """These two must not meet until then; never shortens an earlier bar."""
-        for user_id, other in ((one_id, other_id), (other_id, one_id)):
-            if user_id in self._bars:
-                bars = self._bars[user_id]
-                bars[other] = max(until, bars.get(other, -math.inf))
+        self._keep_bar(one_id, other_id, until)
+        self._keep_bar(other_id, one_id, until)
 
     def tick(self, now: float) -> Changes:
         """Pauses and resumes tickets as their gates say. Call at least once a second."""
@@ -235,6 +235,11 @@ class Pool:
         row["lets_meet"] = standing.verdict.lets_meet
         row["sanctioned_until"] = standing.sanctioned_until
         row["used"] = True
+
+    def _keep_bar(self, user_id: str, other_id: str, until: float) -> None:
+        if user_id in self._bars:
+            bars = self._bars[user_id]
+            bars[other_id] = max(until, bars.get(other_id, -math.inf))
 
     def _gates(self, rows: NDArray[np.void], now: float) -> NDArray[np.uint8]:
         closed = [

@@ -25,9 +25,9 @@ Mates = NDArray[np.int64]
 def solve(edges: Edges, people: int) -> tuple[Mates, NDArray[np.int64]]:
     """(n,) partner of each person and (n,) steps of that pair, -1 and 0 for nobody."""
     mates, weights = greedy(edges, people)
-    for _ in range(MAX_ROUNDS):
-        if not exchange(edges, mates, weights):
-            break
+    rounds = 0
+    while rounds < MAX_ROUNDS and exchange(edges, mates, weights):
+        rounds += 1
     return mates, weights
 
 
