@@ -86,7 +86,7 @@ class SwitchableSource:
             self._swap(step.spec, self._open(step.spec))
 
     def _wait_for_step(self) -> bool:
-        # The part is over: waits for the next step in slices, so that close and switch_to are heard.
+        # The part is over: waits in slices for a step, so that close and switch_to are heard.
         generation = self._generation
         while not self._closed.is_set() and self._generation == generation:
             if not self._steps:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from inyeon_edge.engine.litert import LiteRtSession
@@ -19,15 +20,26 @@ Opener = Callable[[Path, int], RuntimeSession]
 OPENERS: dict[str, Opener] = {".tflite": LiteRtSession, ".onnx": OnnxSession}
 
 
+@dataclass(frozen=True)
+class ModelEntry:
+    """One file of the index. Windows and embedding spaces carry its name and version."""
+
+    name: str
+    version: str
+    file: str
+    """Path below the folder, with forward slashes."""
+    sha256: str
+
+
 class ModelLibrary:
     """Gives files and runtime sessions by file name. One per process; threads may share it."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self._folder = folder
         self._threads = threads
-        self._lock = threading.Lock()  # guards the two dictionaries, so that a model loads once
+        self._lock = threading.Lock()  # guards the two below, so that a model loads once
         self._sessions: dict[str, RuntimeSession] = {}
-        self._digests: dict[str, str] | None = None
+        self._entries: dict[str, ModelEntry] | None = None
 
     def session(self, name: str) -> RuntimeSession:
         """The loaded model, the same object for every caller.
@@ -45,10 +57,10 @@ class ModelLibrary:
         with self._lock:
             return self._checked(name)
 
-    def version(self, name: str) -> str:
-        """First 12 hex digits of the file's SHA-256: what windows name as the model's version."""
+    def entry(self, name: str) -> ModelEntry:
+        """The index's line about a file; raises ModelMissing where there is none."""
         with self._lock:
-            return self._expected(name)[:12]
+            return self._expected(name)
 
     def _open(self, name: str) -> RuntimeSession:
         opener = OPENERS.get(Path(name).suffix)
@@ -57,7 +69,7 @@ class ModelLibrary:
         return opener(self._checked(name), self._threads)
 
     def _checked(self, name: str) -> Path:
-        expected = self._expected(name)
+        expected = self._expected(name).sha256
         path = self._folder / name
         try:
             actual = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -69,35 +81,33 @@ class ModelLibrary:
             )
         return path
 
-    def _expected(self, name: str) -> str:
-        if self._digests is None:
-            self._digests = read_index(self._folder / INDEX)
-        if name not in self._digests:
+    def _expected(self, name: str) -> ModelEntry:
+        if self._entries is None:
+            self._entries = read_index(self._folder / INDEX)
+        if name not in self._entries:
             raise ModelMissing(f"{INDEX} has no line for {name}", field=name)
-        return self._digests[name]
+        return self._entries[name]
 
 
-def read_index(path: Path) -> dict[str, str]:
-    """SHA-256 by file name. Raises ModelMissing where absent, ModelCorrupt where it is no index."""
+def read_index(path: Path) -> dict[str, ModelEntry]:
+    """Entries by file name. Raises ModelMissing where absent, ModelCorrupt where it is no index."""
     try:
         tree: object = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ModelMissing(f"{path} is absent: run inyeon-models build", field=path.name) from error
     except ValueError as error:
         raise ModelCorrupt(f"{path.name} is no JSON: {error}", field=path.name) from error
-    return dict(_entries("", tree))
+    files = tree.get("files") if isinstance(tree, dict) else None
+    if not isinstance(files, list):
+        raise ModelCorrupt(f"{path.name} lists no files", field=path.name)
+    return {entry.file: entry for entry in map(_entry, files)}
 
 
-def _entries(key: str, node: object) -> Iterator[tuple[str, str]]:
-    """Every (file name, sha256) of an index, named by an entry's `file`, or else by its key."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _entries(key, item)
+def _entry(node: object) -> ModelEntry:
     if not isinstance(node, dict):
-        return
-    digest = node.get("sha256")
-    if isinstance(digest, str):
-        name = next((node[k] for k in ("file", "path", "name") if k in node), key)
-        yield str(name), digest.lower()
-    for child_key, child in node.items():
-        yield from _entries(str(child_key), child)
+        raise ModelCorrupt(f"{INDEX} lists {node!r}", field=INDEX)
+    values = [node.get(key) for key in ("name", "version", "file", "sha256")]
+    if not all(isinstance(value, str) and value for value in values):
+        raise ModelCorrupt(f"{INDEX} has an incomplete entry: {values}", field=INDEX)
+    name, version, file, digest = map(str, values)
+    return ModelEntry(name, version, file, digest.lower())

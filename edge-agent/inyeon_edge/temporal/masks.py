@@ -29,7 +29,7 @@ class MaskSmoother:
         self._kept: Mask | None = None
 
     def __call__(self, mask: Mask) -> Mask:
-        """The smoothed mask; the first, and the first of another shape, stays as it is."""
+        """The smoothed mask; the first, or the first of another shape, as it is."""
         if self._kept is None or self._kept.shape != mask.shape:
             self._kept = np.array(mask, np.float32)
         else:
@@ -42,7 +42,7 @@ class MaskSmoother:
 
 
 def smoothed(old: Mask, new: Mask, rule: Smoothing) -> Mask:
-    """old + w (new - old), w = calm + (1 - calm) min(1, |new - old| / sure) squared, for each pixel.
+    """old + w (new - old), w = calm + (1 - calm) min(1, |new - old| / sure) squared, by pixel.
 
     The square keeps w near `calm` for small trembles: at a tenth of `sure` only 1 % is added.
     """

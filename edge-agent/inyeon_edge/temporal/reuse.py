@@ -14,7 +14,7 @@ IDENTICAL_DB = 99.0  # stands for infinity: one step in one pixel of 160x120 is 
 
 
 def psnr_db(one: Luma, other: Luma) -> float:
-    """Peak signal-to-noise ratio, 10 log10(255^2 / MSE), at most IDENTICAL_DB; 0 for other shapes."""
+    """Peak signal-to-noise ratio, 10 log10(255^2 / MSE), to IDENTICAL_DB; 0 for other shapes."""
     if one.shape != other.shape:
         return 0.0
     difference = one.astype(np.float32) - other.astype(np.float32)

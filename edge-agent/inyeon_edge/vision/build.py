@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
+
 from inyeon_edge.effects import BackgroundBlur, Compositor, CoverCard
 from inyeon_edge.engine.library import ModelLibrary
 from inyeon_edge.vision import embedder as content
@@ -30,6 +32,7 @@ def build_pipeline(
     segmenter: str = LANDSCAPE,
 ) -> VisionPipeline:
     """The pipeline on real models. Raises ModelMissing and ModelCorrupt naming the file."""
+    cv2.setNumThreads(1)  # a pool per process would fight over the cores that three agents share
     parts = VisionParts(
         MaskTrack(Segmenter(models.session(segmenter))),
         build_presence(models),

@@ -15,13 +15,14 @@ from inyeon_edge.frame import Frame, Image
 from inyeon_edge.temporal.still import FrozenWatch
 from inyeon_edge.vision.cover_rule import LocalCover
 from inyeon_edge.vision.masks import MaskTrack
-from inyeon_edge.vision.presence import PresenceWatch
+from inyeon_edge.vision.presence import POSE_AREA, PresenceWatch
 from inyeon_edge.vision.quality import QualityMeter, small_luma
 from inyeon_edge.vision.results import Presence, Quality, Scored, ViewResult
 from inyeon_edge.vision.scorer import Due
 from inyeon_edge.vision.segmenter import person_share
 
 DARK = 0.02  # mean luma of a closed lens: sensors leave 0.00 to 0.015
+SHARP_SHARE = 0.15  # below it blurred walkers scored Porn to 0.98, above it heads as when sharp
 CUT_DB = 14.0  # PSNR below which the scene was cut: such a picture is scored before anybody sees it
 
 Score = Callable[[Image, float], Scored]
@@ -46,11 +47,16 @@ class VisionParts:
 
 
 class VisionPipeline:
-    """Turns captured frames into pictures that may be sent. One per source; not for several threads.
+    """Turns captured frames into pictures that may be sent. One per source, for one thread.
 
     Which picture is scored: the one that would be sent without the cover. Uncovered that is the
     frame as sent. While covered it is what lies beneath the card, because a card is always
     harmless: scoring it would hide the evidence that decides whether the person may be seen again.
+    Where the person fills less than SHARP_SHARE the picture before the blur is scored instead: a
+    picture that is mostly blur means nothing to the filter (the same empty room scored Porn 0.95
+    blurred and Neutral 1.00 sharp), and the sharp one shows it more, never less.
+
+    Where nobody is seen there is nothing but the room: the card is sent.
     """
 
     def __init__(self, parts: VisionParts, cadence: Cadence | None = None) -> None:
@@ -74,6 +80,7 @@ class VisionPipeline:
         models, effects or pictures do: a failed step covers.
         """
         spent: dict[str, float] = {}
+        scored: Scored | None = None
         with _timed(spent, "total"):
             quality = self._quality(frame.image)
             mask = self._mask(frame, spent)
@@ -81,8 +88,11 @@ class VisionPipeline:
             presence = self._presence(frame, share, quality, spent)
             with _timed(spent, "effects"):
                 open_view = self._parts.compositor.compose(frame.image, mask)
-            scored = self._score(frame, open_view, quality, spent)
-            view, reason = self._shown(frame, open_view, covered)
+            empty = share < POSE_AREA and self._parts.presence.people == 0
+            scored_view = open_view.image if share >= SHARP_SHARE else frame.image
+            if not open_view.covered:
+                scored = self._score(scored_view, frame.captured_s, quality, spent)
+            view, reason = self._shown(frame, open_view, covered, empty)
         return ViewResult(
             view.image,
             frame.index,
@@ -129,28 +139,31 @@ class VisionPipeline:
                 return Presence.UNKNOWN
 
     def _score(
-        self, frame: Frame, view: Composed, quality: Quality, spent: dict[str, float]
+        self, image: Image, at_s: float, quality: Quality, spent: dict[str, float]
     ) -> Scored | None:
         if 0 < quality.motion_db < CUT_DB:
             self._due.now()
-        if view.covered or not self._due(frame.captured_s):
+        if not self._due(at_s):
             return None
         with _timed(spent, "filter"):
             try:
-                scored = self._parts.score(view.image, frame.captured_s)
+                scored = self._parts.score(image, at_s)
             except Exception:  # a filter that cannot look is no reason to show
                 self.failures += 1
                 self._broken = "FILTER_FAILED"
                 self._due.now()
                 return None
         self._broken = ""
-        self._parts.cover.scored(scored.by_class(), frame.captured_s)
+        self._parts.cover.scored(scored.by_class(), at_s)
         return scored
 
-    def _shown(self, frame: Frame, view: Composed, asked: bool) -> tuple[Composed, str]:
+    def _shown(
+        self, frame: Frame, view: Composed, asked: bool, empty: bool
+    ) -> tuple[Composed, str]:
         if view.covered:
             return view, "EFFECT_FAILED"
         reason = self._parts.cover.reason or self._broken or ("CALLER" if asked else "")
+        reason = reason or ("NOBODY" if empty else "")
         return (self._parts.compositor.cover(frame.image), reason) if reason else (view, "")
 
 

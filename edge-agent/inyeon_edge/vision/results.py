@@ -73,6 +73,6 @@ class ViewResult:
     covered: bool
     """Nothing of the picture can be recognised: a card is sent."""
     cover_reason: str
-    """CALLER, LOCAL_<CLASS>, EFFECT_FAILED or FILTER_FAILED; empty where not covered."""
+    """CALLER, LOCAL_<CLASS>, EFFECT_FAILED, FILTER_FAILED or NOBODY; empty if not covered."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     """Wall time per step: segment, presence, effects, filter, total."""
