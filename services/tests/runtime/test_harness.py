@@ -32,7 +32,7 @@ START_S = 15.0  # about 0.5 s here; this machine may be busy
 class Echo(tr_grpc.TranslationServiceServicer):
     """Says the text again."""
 
-    async def Translate(self, request: Any, context: Any) -> tr.TranslateResponse:  # type: ignore[override]
+    async def Translate(self, request: Any, context: Any) -> tr.TranslateResponse:
         if request.text == "defect":
             raise RuntimeError("the inside of a defect")
         return tr.TranslateResponse(text=request.text)
@@ -59,7 +59,7 @@ class Story:
         return Service(
             name="translation",
             grpc_names=(SERVICE,),
-            bind=lambda server: tr_grpc.add_TranslationServiceServicer_to_server(Echo(), server),
+            bind=lambda server: tr_grpc.add_TranslationServiceServicer_to_server(Echo(), server),  # type: ignore[abstract]
             tasks=(BackgroundTask("loop", self._loop),),
             ready=lambda: self.ready,
             drain=lambda: self.drain(),
@@ -104,10 +104,11 @@ class Started:
 @asynccontextmanager
 async def started(builds: tuple[Build, ...], settings: RuntimeSettings) -> AsyncIterator[Started]:
     stop = asyncio.Event()
-    ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
+    ports: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run(builds, settings, stop=stop, started=ports.set_result))
     try:
-        await asyncio.wait({task, ports}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {task, ports}
+        await asyncio.wait(both, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         yield Started(ports.result(), stop, task)
