@@ -32,6 +32,22 @@ MetricName = Literal[
     "inyeon_outbox_age_seconds",
     "inyeon_outbox_published",
     "inyeon_outbox_failures",
+    # How long a pass of matching took to decide, by pool.
+    "inyeon_matching_pass_seconds",
+    # How long people waited who were matched, pauses not counted, by pool.
+    "inyeon_matching_wait_seconds",
+    # People in the last pass, by pool.
+    "inyeon_matching_took_part",
+    # People waiting (paused included), paused, and in live matches, by pool and state.
+    "inyeon_matching_people",
+    # Pairs by pool and fate: committed, or left out by the commit's second look.
+    "inyeon_matching_pairs",
+    # Matches that ended, by reason.
+    "inyeon_matching_matches_over",
+    # Tickets that ended, by reason.
+    "inyeon_matching_tickets_over",
+    # Tickets that were paused, by gate.
+    "inyeon_matching_pauses",
 ]
 
 # From half a local call to ten times the default deadline; 1-2.5-5 so that quantiles are even.

@@ -2,69 +2,46 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason
 from inyeon.matching.domain.tickets import TicketEnd
+from inyeon.runtime.telemetry import MetricName, counter, gauge, histogram
 
-PASS_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-WAIT_BUCKETS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
+WAIT_NAME: MetricName = "inyeon_matching_wait_seconds"
+WAITS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
+"""People wait longer than calls take: half a wave to five minutes."""
 
 
 class PrometheusMeter:
     """`Meter` on a registry."""
 
     def __init__(self, registry: CollectorRegistry, pool: str) -> None:
-        self._pass_s = Histogram(
-            "inyeon_matching_pass_seconds",
-            "Time a pass took to decide.",
-            ["pool"],
-            registry=registry,
-            buckets=PASS_BUCKETS_S,
+        by_pool = ("pool",)
+        self._pass_s = histogram(
+            registry, "inyeon_matching_pass_seconds", "Time a pass took to decide", by_pool
         ).labels(pool)
         self._wait_s = Histogram(
-            "inyeon_matching_wait_seconds",
-            "Waiting time of people who were matched, pauses not counted.",
-            ["pool"],
-            registry=registry,
-            buckets=WAIT_BUCKETS_S,
+            WAIT_NAME, "Waiting time until a match", by_pool, registry=registry, buckets=WAITS_S
         ).labels(pool)
-        self._took_part = Gauge(
-            "inyeon_matching_took_part",
-            "People in the last pass.",
-            ["pool"],
-            registry=registry,
+        self._took_part = gauge(
+            registry, "inyeon_matching_took_part", "People in the last pass", by_pool
         ).labels(pool)
-        self._depth = Gauge(
-            "inyeon_matching_people",
-            "People waiting (paused included), paused, and in live matches.",
-            ["pool", "state"],
-            registry=registry,
+        self._depth = gauge(
+            registry, "inyeon_matching_people", "People waiting, paused, meeting", ("pool", "state")
         )
-        self._pairs = Counter(
-            "inyeon_matching_pairs_total",
-            "Pairs decided by passes; left_out: refused by the commit's second look.",
-            ["pool", "fate"],
-            registry=registry,
+        self._pairs = counter(
+            registry, "inyeon_matching_pairs", "Pairs that passes decided", ("pool", "fate")
         )
-        self._matches_over = Counter(
-            "inyeon_matching_matches_over_total",
-            "Matches that ended, by reason.",
-            ["reason"],
-            registry=registry,
+        self._matches_over = counter(
+            registry, "inyeon_matching_matches_over", "Matches that ended", ("reason",)
         )
-        self._tickets_over = Counter(
-            "inyeon_matching_tickets_over_total",
-            "Tickets that ended, by reason.",
-            ["reason"],
-            registry=registry,
+        self._tickets_over = counter(
+            registry, "inyeon_matching_tickets_over", "Tickets that ended", ("reason",)
         )
-        self._paused = Counter(
-            "inyeon_matching_pauses_total",
-            "Tickets that were paused, by gate.",
-            ["gate"],
-            registry=registry,
+        self._paused = counter(
+            registry, "inyeon_matching_pauses", "Tickets that were paused", ("gate",)
         )
         self._pool = pool
 
