@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import grpc
 import structlog
-from sqlalchemy import MetaData
 
 from inyeon.runtime.service import BackgroundTask, Ground, Service
 from inyeon.runtime.streams.server import StreamServer
-from inyeon.runtime.streams.sessions_sql import StoreSessions, session_tables
+from inyeon.runtime.streams.sessions_sql import StoreSessions
 from inyeon.translation.adapters.apertium import ApertiumEngine
 from inyeon.translation.adapters.apertium_place import Route, find
 from inyeon.translation.adapters.key import caption_key
@@ -16,6 +15,7 @@ from inyeon.translation.adapters.langid import Py3LangId
 from inyeon.translation.adapters.matches import following
 from inyeon.translation.adapters.metrics import PrometheusObserver
 from inyeon.translation.adapters.post import PeersPost
+from inyeon.translation.adapters.tables import TABLES, stream_sessions
 from inyeon.translation.api import http
 from inyeon.translation.api.converse import ConverseHandler
 from inyeon.translation.api.grpc import TranslationApi
@@ -30,15 +30,15 @@ from inyeon_protos.translation.v1 import translation_pb2_grpc
 
 NAME = "translation"
 STREAM = "converse"
-TABLES = MetaData()
-SESSIONS = session_tables(TABLES)
+
+
 ABSENT = "not installed; sentences beyond the phrasebook are shown untranslated"
 
 _log = structlog.get_logger(__name__)
 
 
 async def build(settings: TranslationSettings, ground: Ground) -> Service:
-    """The service, not yet started. Raises SettingsRefused, StoreUnavailable, OSError (phrasebook)."""
+    """The service, not yet started. Raises SettingsRefused, StoreUnavailable, OSError."""
     clock, observer = ground.clock, PrometheusObserver(ground.metrics)
     identifier = Py3LangId()
     apertium = _apertium(settings, observer)
@@ -55,7 +55,7 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
     handler = ConverseHandler(
         conversations, post, peers, ground.verifier("matching"), clock, observer.streams.set
     )
-    sessions = StoreSessions(await ground.store(NAME, TABLES), SESSIONS, clock)
+    sessions = StoreSessions(await ground.store(NAME, TABLES), stream_sessions, clock)
     stream = StreamServer(STREAM, pb.ConverseResponse, handler, sessions, clock, ground.tokens)
     api = TranslationApi(translator, stream)
 

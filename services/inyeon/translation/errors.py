@@ -6,7 +6,7 @@ InyeonError
 ├── PreconditionFailed
 │   └── GrantMissing           FAILED_PRECONDITION  GRANT_MISSING: talking before showing a grant
 ├── Overloaded
-│   └── TooManyHeld            RESOURCE_EXHAUSTED   HELD_FINALS: the partner does not take what is held
+│   └── TooManyHeld            RESOURCE_EXHAUSTED   HELD_FINALS: the partner takes nothing
 └── SettingsRefused            the process does not start
 
 Engine errors never leave the service; the next tier, or the original, answers instead.

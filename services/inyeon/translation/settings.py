@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from inyeon.runtime.settings import StrictSettings
 from inyeon.translation.data import PHRASEBOOK
 
 
-class TranslationSettings(BaseSettings):
+class TranslationSettings(StrictSettings):
     """What an operator may set."""
 
     model_config = SettingsConfigDict(

@@ -50,7 +50,7 @@ class ApertiumEngine:
     async def translate(
         self, text: str, source: str, target: str, deadline_s: float
     ) -> EngineAnswer:
-        """As Engine says. Quality falls with unknown words and with words left in dictionary form."""
+        """As Engine says. Quality falls with unknown words and with words not inflected."""
         raw = await self._pipe((source, target)).translate(text, deadline_s)
         answer, unknown, failed = apertium_text.clear_marks(_TOKEN_MARK.sub("", raw))
         words = max(1, apertium_text.count_words(answer))

@@ -20,11 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator
 
 from inyeon.translation.adapters import apertium_text
 from inyeon.translation.adapters.apertium_pipe import ApertiumPipe
@@ -179,7 +178,7 @@ def _try_closure(work: Path, own_lists: Sequence[str]) -> list[str] | None:
 
 
 def _apt(work: Path, arguments: Sequence[str], cwd: Path | None = None) -> str:
-    """Runs apt-get with caches of its own, so that neither root nor a lock of the system is needed."""
+    """Runs apt-get with caches of its own: neither root nor a lock of the system is needed."""
     cache = _folder(work, "cache/archives/partial").parent.parent
     options = ["-q", "-o", f"Dir::Cache={cache}", "-o", "Debug::NoLocking=1"]
     options += ["-o", "APT::Sandbox::User=", "-o", "Acquire::Retries=2"]

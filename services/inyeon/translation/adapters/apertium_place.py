@@ -101,7 +101,7 @@ def tools_root(tools_dir: Path) -> Path:
 
 
 def find(path: Path | None, tools_dir: Path) -> ApertiumPlace | None:
-    """First of: the given tree, the system's, the tools folder's. None where no pair is installed."""
+    """First of: the given tree, the system's, the tools folder's. None where there is no pair."""
     for root in (path, SYSTEM, tools_root(tools_dir)):
         if root is not None and (place := ApertiumPlace(root.absolute())).routes():
             return place

@@ -17,14 +17,14 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def encode(text: str) -> bytes:
-    """One request, with its closing NUL. Control characters, which are framing here, become blanks."""
+    """One request, with its closing NUL. Control characters, framing here, become blanks."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     escaped = _ESCAPE.sub(r"\\\1", plain.replace("~", " "))
     return f"{escaped}{SENTINEL}\0".encode()
 
 
 def decode(reply: bytes) -> str | None:
-    """The text of one reply, with marks; None where it is truncated or not UTF-8 (facts, recipe 3)."""
+    """The text of one reply, with marks; None where it is truncated or not UTF-8."""
     try:
         text = reply.removesuffix(b"\0").decode()
     except UnicodeDecodeError:

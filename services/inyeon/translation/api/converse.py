@@ -103,7 +103,13 @@ class ConverseHandler:
     async def opened(self, session: Session[pb.ConverseResponse]) -> None:
         """A desk for the stream. What is not confirmed follows when the grant has been shown."""
         info = session.info
-        desk = Desk(StreamLine(session), info.session_id, info.resume_after, self._post)
+        desk = Desk(
+            StreamLine(session),
+            info.session_id,
+            info.resume_after,
+            self._post,
+            resumed=info.resumed,
+        )
         loop = asyncio.get_running_loop().create_task(desk.run())
         self._open[info.user_id, info.epoch] = _Open(desk, loop)
         letterbox = DeskLetterbox(self._conversations, desk)
@@ -118,7 +124,7 @@ class ConverseHandler:
         kind = message.WhichOneof("kind")
         if kind == "grant":
             grant = read_grant(self._verifier, message.grant.grant, self._clock.now())
-            self._conversations.grant(desk, sequence, grant, message.grant.display_name)
+            await self._conversations.grant(desk, sequence, grant, message.grant.display_name)
         elif kind == "utterance":
             await self._conversations.say(desk, sequence, _revision(message.utterance))
         else:

@@ -65,7 +65,7 @@ class TranslationApi(translation_pb2_grpc.TranslationServiceServicer):
         request: pb.DetectRequest,
         context: grpc.aio.ServicerContext[pb.DetectRequest, pb.DetectResponse],
     ) -> pb.DetectResponse:
-        """The language of one text. Raises InvalidRequest for a candidate that is none of the 19."""
+        """The language of one text. Raises InvalidRequest for a candidate that is unknown."""
         for candidate in request.candidates:
             _check_language(candidate, "candidates")
         found = self._translator.detect(request.text, tuple(request.candidates))

@@ -46,9 +46,9 @@ class Conversations:
         self._sides: OrderedDict[tuple[str, str], Conversation] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def grant(self, desk: Desk, sequence: int, grant: Grant, name: str) -> None:
-        """A person shows a verified grant, first or renewed. Raises GrantRefused for somebody
-        else's.
+    async def grant(self, desk: Desk, sequence: int, grant: Grant, name: str) -> None:
+        """A person shows a verified grant, first or renewed; what a resumed session repeated ahead
+        of it is taken up now. Raises GrantRefused for somebody else's.
         """
         if grant.user_id != desk.line.user_id or grant.partner_id == grant.user_id:
             raise GrantRefused("the grant is not this person's", field="grant.grant")
@@ -63,12 +63,16 @@ class Conversations:
         desk.ledger.done(sequence)
         if grant.match_id in self._ended:
             desk.leave(MATCH_ENDED)
+        early, desk.early = desk.early, []
+        for repeated, revision in early:
+            await self.say(desk, repeated, revision)
 
     async def say(self, desk: Desk, sequence: int, revision: Revision) -> None:
         """A revision of something said. Raises GrantMissing, TooManyHeld."""
         conversation = desk.conversation
         if conversation is None:
-            raise GrantMissing("show the match grant first", field="grant")
+            self._keep_early(desk, sequence, revision)
+            return
         desk.ledger.took(sequence)
         if not desk.over and conversation.expired(self._clock.now()):
             desk.leave(GRANT_EXPIRED)
@@ -109,6 +113,14 @@ class Conversations:
         """This person's device has handled its messages up to `through`."""
         for _ in range(desk.received(through)):
             self._observer.caption("confirmed")
+
+    def _keep_early(self, desk: Desk, sequence: int, revision: Revision) -> None:
+        if not desk.resumed:
+            raise GrantMissing("show the match grant first", field="grant")
+        if len(desk.early) >= MAX_HELD:
+            raise TooManyHeld("show the match grant first", retry_after_s=2.0)
+        desk.ledger.took(sequence)
+        desk.early.append((sequence, revision))
 
     def _side(self, grant: Grant, name: str) -> Conversation:
         key = (grant.match_id, grant.user_id)

@@ -11,6 +11,7 @@ import structlog
 
 from inyeon.runtime.errors import InyeonError, SessionOver, SessionSuperseded
 from inyeon.translation.app.ports import Line, Observer, Post
+from inyeon.translation.app.typing_on import Revision
 from inyeon.translation.domain.conversation import (
     AckLedger,
     Caption,
@@ -29,9 +30,15 @@ class Desk:
     be done.
     """
 
-    def __init__(self, line: Line, session_id: str, resume_after: int, post: Post) -> None:
+    def __init__(
+        self, line: Line, session_id: str, resume_after: int, post: Post, *, resumed: bool = False
+    ) -> None:
         self.line = line
         self.session_id = session_id
+        self.resumed = resumed
+        """The session existed before: what it repeats comes ahead of the new grant."""
+        self.early: list[tuple[int, Revision]] = []
+        """Repeated before the grant was shown; taken up when it is."""
         self.resume_after = resume_after
         self.conversation: Conversation | None = None
         self.over = False
@@ -43,12 +50,12 @@ class Desk:
         self._arrivals: deque[bool] = deque(maxlen=8)
 
     def join(self, conversation: Conversation) -> None:
-        """The person talks in this conversation from now on; the partner is told, and asked back."""
+        """The person talks in this conversation now; the partner is told, and asked back."""
         fresh = self.conversation is not conversation
         self.conversation, self.over = conversation, False
         if fresh:
             self._confirm(conversation.inbox.resumed(self.session_id, self.resume_after))
-            conversation.enter(self.session_id)
+            conversation.enter()
         self._arrivals.append(True)
         self.wake()
 

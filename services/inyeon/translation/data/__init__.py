@@ -34,8 +34,8 @@ def demo_lines(seed: int, count: int) -> list[tuple[str, str]]:
     """`count` different (English, Spanish) pairs, drawn by seed. Raises ValueError for more than
     there are.
     """
-    # noqa: S311 - a draw that repeats, not a secret
-    return random.Random(seed).sample(_demo_pairs(), count)
+    draw = random.Random(seed)  # noqa: S311 - a draw that repeats, not a secret
+    return draw.sample(_demo_pairs(), count)
 
 
 @cache

@@ -118,7 +118,7 @@ class Held:
 
     caption: Caption
     sequence: int
-    """The author's sequence for it; 0 while a new session has not repeated it yet."""
+    """The author's sequence for it; 0 while a new stream has not repeated it yet."""
     handed_over: bool = False
     """It is in the partner's stream; the receipt is still to come."""
 
@@ -168,10 +168,11 @@ class Outbox:
         """Everything that is not confirmed, oldest first."""
         return tuple(self._held.values())
 
-    def forget_sequences(self) -> None:
-        """The author's session is a new one: its numbers mean other messages now."""
+    def start_over(self) -> None:
+        """The author's stream is a new one: sequences come with the repetition."""
         for held in self._held.values():
             held.sequence = 0
+        self.take_back()
 
     def take_back(self) -> None:
         """The partner's stream is a new one: hand everything over again."""
@@ -238,8 +239,6 @@ class Conversation:
     """One person's side of one match. Outlives the person's streams, not the match."""
 
     grant: Grant
-    session_id: str = ""
-    """Session of this person's newest stream."""
     my_name: str = ""
     partner_name: str = ""
     habit: Habit = field(default_factory=Habit)
@@ -259,12 +258,11 @@ class Conversation:
             self.tracks.popitem(last=False)
         return track
 
-    def enter(self, session_id: str) -> None:
-        """This person has a new stream, of the same session or of another one."""
-        if session_id != self.session_id:
-            self.session_id = session_id
-            self.outbox.forget_sequences()
-        self.outbox.take_back()
+    def enter(self) -> None:
+        """This person has a new stream, in which numbers may mean other messages: the device repeats
+        what is not acknowledged, and the partner may have a new stream too.
+        """
+        self.outbox.start_over()
 
     def expired(self, now: datetime) -> bool:
         """The grant has ended by this time and was not renewed."""

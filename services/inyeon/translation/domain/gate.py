@@ -33,7 +33,7 @@ class Fault(Enum):
 _WIDTH = {Script.HAN: 0.35, Script.KANA: 0.5, Script.HANGUL: 0.5, Script.THAI: 0.9}
 _SHORT = 8  # below this a ratio says nothing: "Hi" is "Buenos días"
 _LOW, _HIGH = 0.33, 3.0
-_LOOP = 4  # "no no no" is said by people, four equal words in a row where the source has none are a loop
+_LOOP = 4  # "no no no" is said by people; four equal words that the source does not have are a loop
 _MARK = re.compile(r"[*#@\\^$~]")
 _COPY_WORDS = 3  # "Hotel" is the same in both languages, three words are not
 
@@ -41,7 +41,7 @@ _COPY_WORDS = 3  # "Hotel" is the same in both languages, three words are not
 def examine(
     source: Protected, answer: str, source_language: str, target_language: str
 ) -> Fault | None:
-    """First fault of `answer` (with tokens) as translation of `source`; None where it may be shown."""
+    """First fault of `answer` (with tokens) as translation of `source`; None if it may be shown."""
     bare = source.pattern.sub("", answer)
     original = source.pattern.sub("", source.text)
     if not answer.strip():

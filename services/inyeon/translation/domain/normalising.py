@@ -1,6 +1,6 @@
 """Brings chat spellings of one phrase together, for the phrasebook only; the original is kept."""
 
-# ruff: noqa: RUF001 RUF003 - letters of other scripts are what this module is about
+# ruff: noqa: RUF001 - letters of other scripts are what this module is about
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SLANG: dict[str, dict[str, str]] = {
     },
     "pt": {
         "vc": "voce", "vcs": "voces", "blz": "beleza", "tb": "tambem", "tbm": "tambem",
-        "q": "que", "pq": "porque", "obg": "obrigado", "ta": "esta", "to": "estou", "tchau": "tchau",
+        "q": "que", "pq": "porque", "obg": "obrigado", "ta": "esta", "to": "estou",
     },
     "fr": {
         "slt": "salut", "cc": "coucou", "stp": "s il te plait", "svp": "s il vous plait",
         "cv": "ca va", "tkt": "ne t inquiete pas", "jsp": "je ne sais pas", "dsl": "desole",
-        "mrc": "merci", "bsr": "bonsoir", "bjr": "bonjour", "pk": "pourquoi", "tu": "tu",
+        "mrc": "merci", "bsr": "bonsoir", "bjr": "bonjour", "pk": "pourquoi",
     },
     "de": {"hdl": "hab dich lieb", "vllt": "vielleicht", "kp": "keine ahnung", "nix": "nichts"},
-    "it": {"nn": "non", "cmq": "comunque", "xke": "perche", "grz": "grazie", "tvb": "ti voglio bene"},
+    "it": {"nn": "non", "cmq": "comunque", "xke": "perche", "grz": "grazie"},
 }  # fmt: skip
 
 _APOSTROPHES = re.compile(r"[’'`´ʼ]")
@@ -52,7 +52,7 @@ def normalise(text: str, language: str) -> str:
 
 
 def variants(text: str, language: str) -> tuple[str, ...]:
-    """The text normalised, then with stretched letters cut to two and to one ("hellooo", "goood")."""
+    """The text normalised; then with stretched letters ("hellooo", "goood") cut to two, to one."""
     forms = (text, _STRETCHED.sub(r"\1\1", text), _STRETCHED.sub(r"\1", text))
     return tuple(dict.fromkeys(normalise(form, language) for form in forms))
 

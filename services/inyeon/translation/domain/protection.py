@@ -77,13 +77,19 @@ _PREFIXES = ("XQ", "ZXQ", "QXJ", "XJQZ", "QZXQ", "JXZQ")
 
 _LINK = r"(?:https?://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?)\]}…]"
 _MAIL = r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}"
-_DOMAIN = r"\b[a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|io|me|tv|gg|app|dev|co)\b(?:/[^\s]*[^\s.,;:!?)])?"
+_DOMAIN = (
+    r"\b[a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|io|me|tv|gg|app|dev|co)\b"
+    r"(?:/[^\s]*[^\s.,;:!?)])?"
+)
 _MENTION = r"(?<!\w)@\w[\w.-]{0,62}\w|(?<!\w)@\w"
 _HASHTAG = r"(?<!\w)#\w{1,64}"
 _PHONE = r"(?<!\w)\+?\(?\d{1,4}\)?(?:[ .-]?\(?\d{2,4}\)?){2,5}(?!\w)"
 # Only what engines rewrite: decimals, groups, times, dates, money. A bare integer stays, for
 # agreement.
-_NUMBER = r"[$€£¥₩]\s?\d+(?:[.,:]\d+)*|(?<!\w)\d+(?:[.,:/-]\d+)+%?(?!\w)|\d+(?:[.,]\d+)*\s?[%€$£¥₩]|\d{5,}"
+_NUMBER = (
+    r"[$€£¥₩]\s?\d+(?:[.,:]\d+)*|(?<!\w)\d+(?:[.,:/-]\d+)+%?(?!\w)"
+    r"|\d+(?:[.,]\d+)*\s?[%€$£¥₩]|\d{5,}"
+)
 _PICTURE = (
     r"[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
     r"\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"

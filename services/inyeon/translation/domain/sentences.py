@@ -1,6 +1,6 @@
 """Cuts a text into sentences and keeps what stood between them."""
 
-# ruff: noqa: RUF001 RUF003 - letters of other scripts are what this module is about
+# ruff: noqa: RUF001 - letters of other scripts are what this module is about
 
 from __future__ import annotations
 
