@@ -44,6 +44,7 @@ LONGEST_WAIT_S = (
 )
 
 _LOST_SESSION = {"SESSION_FOREIGN", "SEQUENCE_GAP"}  # the platform knows another story: begin anew
+_HEALED = {*_LOST_SESSION, "SESSION_FORGOTTEN", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_MISSING"}
 _OVER = {
     StreamEndReason.STREAM_END_REASON_SUPERSEDED: StreamOver.SUPERSEDED,
     StreamEndReason.STREAM_END_REASON_CLOSED: StreamOver.CLOSED,
@@ -88,6 +89,7 @@ class ResumableStream(Generic[Req, Res]):
         self._stopped = asyncio.Event()
         self._wake = asyncio.Event()
         self._refusals = 0
+        self._last_reason = ""
         self._progress_at_s = 0.0
 
     @property
@@ -235,6 +237,7 @@ class ResumableStream(Generic[Req, Res]):
         if self._sender.in_flight < before:
             self._progress_at_s = self._clock.monotonic()
             self._refusals = 0
+            self._last_reason = ""
             self._backoff.reset()
         self._events.acknowledged(done, message)
         self._wake.set()
@@ -299,6 +302,9 @@ class ResumableStream(Generic[Req, Res]):
         raise AssertionError("unreachable")
 
     def _after_trouble(self, error: UplinkError) -> float:
+        if error.reason in _HEALED and error.reason != self._last_reason:
+            self._backoff.reset()  # what was wrong is put right below: the next try may be soon
+        self._last_reason = error.reason
         wait_s = self._backoff.next_s()
         if isinstance(error, StreamRefused):
             wait_s = max(wait_s, error.retry_after_s)

@@ -103,7 +103,7 @@ def window(number: int) -> ObserveRequest:
 async def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
     """Waits, within a bound, until the condition holds."""
     async with asyncio.timeout(limit_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a bounded poll
             await asyncio.sleep(0.001)
 
 
