@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from inyeon.matching.domain.languages import Routes
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.waves import WaveRules
+from inyeon.runtime.settings import StrictSettings
 
 
-class MatchingSettings(BaseSettings):
+class MatchingSettings(StrictSettings):
     """What an operator may set."""
 
     model_config = SettingsConfigDict(

@@ -24,6 +24,7 @@ from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.identity import claims
 from inyeon.runtime.identity.keysets import StaticKeys
 from inyeon.runtime.identity.signing import Ed25519Signer, Ed25519Verifier
+from inyeon.runtime.identity.statements import StatementSigner
 from inyeon.runtime.identity.statements_pb import seal
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier, audience_of
 from inyeon.runtime.interceptors import Access, Gate
@@ -31,7 +32,7 @@ from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.port import Log
 from inyeon.runtime.log.topics import EDGES, VERDICTS, all_specs
-from inyeon.runtime.peers import Delivery
+from inyeon.runtime.peers import LocalPeers
 from inyeon.runtime.ratelimit import RateLimiter
 from inyeon.runtime.service import Service
 from inyeon.runtime.store.outbox import OutboxRelay
@@ -46,23 +47,17 @@ from inyeon_protos.moderation.v1 import safety_pb2
 WAIT_S = 10.0  # generous: the machine may be busy; what is waited for comes within a wave
 
 
-class TwinPeers:
-    """Peers of a single replica."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, tuple[int, Delivery]] = {}
-
-    def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
-        if epoch >= self._held.get(user_id, (0, deliver))[0]:
-            self._held[user_id] = epoch, deliver
-
-    def release(self, user_id: str, epoch: int) -> None:
-        if user_id in self._held and self._held[user_id][0] <= epoch:
-            del self._held[user_id]
-
-    async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
-        held = self._held.get(user_id)
-        return held is not None and held[1](type_name, payload)
+def signed_pass(signer: StatementSigner, user: str) -> identity_pb2.SignedStatement:
+    """A pass of 30 s from now."""
+    now = SystemClock().now()
+    fact = identity_pb2.SafetyPass(
+        user_id=user,
+        session_id="observing",
+        policy_version="1",
+        issued_at=timestamp(now),
+        expires_at=timestamp(now + timedelta(seconds=30)),
+    )
+    return seal(signer, fact)
 
 
 class Stage:
@@ -94,7 +89,7 @@ class Stage:
         self._spawn(relay.run())
         return self.opened
 
-    def peers(self, service: str) -> TwinPeers:
+    def peers(self, service: str) -> LocalPeers:
         return self._peers
 
     def signer(self, service: str) -> Ed25519Signer:
@@ -107,7 +102,7 @@ class Stage:
         """Starts the service; after `kill` on the same files, with nothing else kept."""
         await self.log.create_topics(all_specs())
         self.metrics = CollectorRegistry()
-        self._peers = TwinPeers()
+        self._peers = LocalPeers()
         self.service: Service = await bootstrap.build(self.settings, self)
         access = Access({name: audience_of("matching") for name in self.service.grpc_names})
         limiter = RateLimiter(self.clock)
@@ -162,17 +157,9 @@ class Stage:
         record = new_event(EDGES, f"{user}:{other}", event, occurred_at=now, version=1)
         await self.log.publish([record])
 
-    def safety_pass(self, user: str, life_s: float = 30.0) -> identity_pb2.SignedStatement:
+    def safety_pass(self, user: str) -> identity_pb2.SignedStatement:
         """Moderation signs a pass."""
-        now = self.clock.now()
-        fact = identity_pb2.SafetyPass(
-            user_id=user,
-            session_id="observing",
-            policy_version="1",
-            issued_at=timestamp(now),
-            expires_at=timestamp(now + timedelta(seconds=life_s)),
-        )
-        return seal(self.moderation, fact)
+        return signed_pass(self.moderation, user)
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(asyncio.ensure_future(work))
@@ -334,6 +321,16 @@ def make_wish(
 @pytest.fixture(scope="session")
 def wish() -> Callable[..., matching_pb2.Wish]:
     return make_wish
+
+
+@pytest.fixture(scope="session")
+def sign_pass() -> Callable[[StatementSigner, str], identity_pb2.SignedStatement]:
+    return signed_pass
+
+
+@pytest.fixture(scope="session")
+def device_type() -> type[Device]:
+    return Device
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""What a wish may say: vectors, languages, genders, countries, each refusal with field and reason."""
+"""What a wish may say: vectors, languages, genders, countries, each refusal with field and reason.
+"""
 
 from __future__ import annotations
 
