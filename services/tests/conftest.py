@@ -31,7 +31,7 @@ class Device:
 
     async def open(self, session_id: str = "s1", resume_after: int = 0, **other: Any) -> None:
         """First message."""
-        facts: dict[str, Any] = {"client_id": "c1", "protocol_version": 1, "agent_version": "test"} | other
+        facts: dict[str, Any] = {"client_id": "c1", "protocol_version": 1} | other
         opening = pb.StreamOpen(session_id=session_id, resume_after=resume_after, **facts)
         await self.control(open=opening)
 
