@@ -251,8 +251,8 @@ class _Consumer:
 
     async def _note(self, record: Record, admission: Admission) -> None:
         if admission is Admission.REFUSED:
-            self.stats.refused += 1
             await self._divert(record, PoisonRecord(KEY_REFUSED, "follows a poison record"))
+            self.stats.refused += 1
             return
         self.count.good()
         if admission is Admission.APPLY:
