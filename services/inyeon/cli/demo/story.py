@@ -225,7 +225,7 @@ class Story:
 
     async def _engine_present(self) -> bool:
         routes: Any = await self.stage.get_json("/translation/routes")
-        pairs = (routes or {}).get("apertium", [])
+        pairs = (routes or {}).get("tiers", {}).get("apertium", [])
         return "en-es" in pairs and "es-en" in pairs
 
     async def _say(self, author: Member, lines: list[Line]) -> None:
