@@ -145,4 +145,12 @@ class ApertiumPipe:
                 process.stdin.close()
         for process in processes:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_S)
+                await asyncio.wait_for(_ended(process), STOP_S)
+
+
+async def _ended(process: Process) -> None:
+    """Waits for the end, and reads what is left: asyncio closes a pipe only at its end."""
+    if process.stdout is not None:
+        while await process.stdout.read(REPLY_LIMIT):
+            pass
+    await process.wait()

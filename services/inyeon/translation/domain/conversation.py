@@ -259,8 +259,8 @@ class Conversation:
         return track
 
     def enter(self) -> None:
-        """This person has a new stream, in which numbers may mean other messages: the device repeats
-        what is not acknowledged, and the partner may have a new stream too.
+        """This person has a new stream, in which numbers may mean other messages: the device
+        repeats what is not acknowledged, and the partner may have a new stream too.
         """
         self.outbox.start_over()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _OPEN_ES = {"?": "¿", "!": "¡"}
+_OPENING = re.compile(r"^[\W_]+")
 
 
 def post_edit(answer: str, source: str, target: str, token: re.Pattern[str]) -> str:
@@ -15,7 +16,7 @@ def post_edit(answer: str, source: str, target: str, token: re.Pattern[str]) -> 
     """
     text = re.sub(r"[ \t]{2,}", " ", answer).strip()
     text = re.sub(r"\s+([.,!?;:…])", r"\1", text)
-    if source[:1].isupper() and text[:1].islower():
+    if _OPENING.sub("", source)[:1].isupper() and text[:1].islower():
         text = text[0].upper() + text[1:]
     text = _small_after_token(text, source, token)
     return _open_spanish(text) if target == "es" else text

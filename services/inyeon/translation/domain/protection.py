@@ -87,8 +87,8 @@ _PHONE = r"(?<!\w)\+?\(?\d{1,4}\)?(?:[ .-]?\(?\d{2,4}\)?){2,5}(?!\w)"
 # Only what engines rewrite: decimals, groups, times, dates, money. A bare integer stays, for
 # agreement.
 _NUMBER = (
-    r"[$€£¥₩]\s?\d+(?:[.,:]\d+)*|(?<!\w)\d+(?:[.,:/-]\d+)+%?(?!\w)"
-    r"|\d+(?:[.,]\d+)*\s?[%€$£¥₩]|\d{5,}"
+    r"[$€£¥₩]\s?\d+(?:[.,:]\d+)*|\d+(?:[.,]\d+)*\s?[%€$£¥₩]"
+    r"|(?<!\w)\d+(?:[.,:/-]\d+)+(?!\w)|\d{5,}"
 )
 _PICTURE = (
     r"[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"

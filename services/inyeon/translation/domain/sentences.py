@@ -16,7 +16,7 @@ MAX_SENTENCE = 400
 # line's end.
 _END = re.compile(r"(?<=[.!?…])[\"'»”)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*")
 # "Mr. Kim" is one sentence.
-_SHORT = re.compile(r"\b(?:mr|mrs|ms|dr|st|sr|sra|srta|vs|etc|no|[a-z])\.$", re.IGNORECASE)
+_SHORT = re.compile(r"\b(?:mr|mrs|ms|dr|st|sr|sra|srta|vs|etc|[a-z])\.$", re.IGNORECASE)
 _SOFT = re.compile(r"[,;:、，]\s*|\s+")
 
 
