@@ -283,6 +283,7 @@ class Device:
         task.add_done_callback(self._ending.discard)
 
     async def finish(self) -> None:
-        """Ends what still lives; the agent stops."""
+        """Ends what still lives; the agent stops and looks for nobody any more."""
+        self._left = True
         self._finish_meeting()
         await asyncio.gather(*self._ending, return_exceptions=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
-from inyeon_edge.agent.picture import CALLER, Output, Post
+from inyeon_edge.agent.picture import CALLER, Post, Show
 from inyeon_edge.call.frames import MediaCounts
 from inyeon_edge.frame import Image
 from inyeon_edge.uplink.window import Sample, WindowBuilder
@@ -32,12 +32,12 @@ class PartnerThread:
         self,
         make_check: Callable[[], IncomingCheck],
         make_windows: Callable[[str], WindowBuilder],
-        outputs: Sequence[Output],
+        screen: Show,
         watcher: Watcher,
         post: Post,
     ) -> None:
         self._make_check, self._make_windows = make_check, make_windows
-        self._outputs, self._watcher, self._post = outputs, watcher, post
+        self._screen, self._watcher, self._post = screen, watcher, post
         self._ready = threading.Condition()  # guards the five below
         self._newest: Image | None = None
         self._match_id = ""
@@ -95,8 +95,7 @@ class PartnerThread:
         side.check.cover.verdict_clear = not covered
         view = side.check.check(image, now_s, covered)
         side.counts.filtered += view.scored is not None
-        for output in self._outputs:
-            output.put(view.image, now_s)
+        self._screen.show(view.image, now_s)
         self._tell(side, view)
         window = side.windows.add(_sample(view))
         if window is not None:

@@ -4,7 +4,7 @@ loop."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,10 +27,10 @@ Post = Callable[..., None]
 """Hands a call to the loop's thread, in order."""
 
 
-class Output(Protocol):
+class Show(Protocol):
     """Takes my picture as sent. Called from the picture thread."""
 
-    def put(self, image: Image, at_s: float) -> None:
+    def show(self, image: Image, at_s: float) -> None:
         """(H, W, 3) uint8 RGB after effects; `at_s` is monotonic. Never raises."""
         ...
 
@@ -63,7 +63,7 @@ class PictureThread:
         open_switchable: Callable[[str], SwitchableSource],
         source: str,
         pipeline: VisionPipeline,
-        outputs: Sequence[Output],
+        screen: Show,
         windows: WindowBuilder,
         size: tuple[int, int],
         watcher: Watcher,
@@ -74,7 +74,7 @@ class PictureThread:
         self._source: SwitchableSource | None = open_switchable(source)
         self._playing = self._source
         self._capture = Capture(self._next_source)
-        self._pipeline, self._outputs, self._windows = pipeline, outputs, windows
+        self._pipeline, self._screen, self._windows = pipeline, screen, windows
         self._size, self._watcher, self._post = size, watcher, post
         self._covered = False
         self._presence = Presence.UNKNOWN
@@ -131,8 +131,7 @@ class PictureThread:
     def _see(self, frame: Frame) -> None:
         fitted = Frame(fit(frame.image, *self._size), frame.index, frame.captured_s)
         view = self._pipeline.process(fitted, self._covered)
-        for output in self._outputs:
-            output.put(view.image, view.captured_s)
+        self._screen.show(view.image, view.captured_s)
         self._count(view)
         self._tell(view.presence, "" if view.cover_reason == CALLER else view.cover_reason)
         self._finish(self._windows.add(Sample.of_view(view)))

@@ -89,6 +89,10 @@ class Report:
         """The agent runs; `preview` is an address or empty."""
         self._say("started", subject=subject, pid=os.getpid(), preview=preview)
 
+    def previews(self, myself: str, partner: str) -> None:
+        """Addresses of the two previews on this machine."""
+        self._say("previews", myself=myself, partner=partner)
+
     def presence(self, state: str) -> None:
         """Presence changed: ALONE, SEVERAL, AWAY or NO_PICTURE."""
         self._say("presence", state=state)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -30,6 +30,7 @@ from inyeon_edge.uplink.seek import Seek
 from inyeon_edge.uplink.stream import random_id
 from inyeon_edge.uplink.wish import make_wish, parse_languages
 
+STDIN = 0
 RING_FILE = "observe.sqlite3"
 STATS_EVERY_S = 10.0
 # Of the 5 s in which the agent stops: 3 for a call and its conversation, 0.3 for channels, and
@@ -122,7 +123,9 @@ class _Agent:
         chat: Sequence[Say],
     ) -> None:
         eyes.picture.start()
-        self._report.started(self._subject, eyes.screens.address)
+        self._report.started(self._subject, eyes.screens.my_address)
+        if eyes.screens.their_address:
+            self._report.previews(eyes.screens.my_address, eyes.screens.their_address)
         work: list[Coroutine[Any, Any, None]] = [
             observe.run(),
             say_all(chat, self._device, self._clock),
@@ -171,7 +174,9 @@ class _Agent:
         for each in signals:
             loop.add_signal_handler(each, self._device.stopped.set)
         if self._settings.commands:
-            LineReader(sys.stdin.buffer, loop, self._on_line, self._device.stopped.set).start()
+            LineReader(
+                lambda size: os.read(STDIN, size), loop, self._on_line, self._device.stopped.set
+            ).start()
         try:
             yield
         finally:

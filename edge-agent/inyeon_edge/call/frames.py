@@ -36,12 +36,17 @@ class OutgoingFrames:
         self._lock = threading.Lock()  # guards `_newest`
         self._newest: tuple[Image, float] | None = None
 
-    def put(self, as_sent: Image, now_s: float) -> None:
-        """Takes a picture after effects, (H, W, 3) uint8 RGB; never a raw one. `now_s` is
+    def show(self, image: Image, at_s: float) -> None:
+        """Takes a picture after effects, (H, W, 3) uint8 RGB; never a raw one. `at_s` is
         monotonic."""
-        scaled = fit(as_sent, self._width, self._height)
+        scaled = fit(image, self._width, self._height)
         with self._lock:
-            self._newest = (scaled, now_s)
+            self._newest = (scaled, at_s)
+
+    def close(self) -> None:
+        """Black from now on."""
+        with self._lock:
+            self._newest = None
 
     def newest(self, now_s: float) -> Image:
         """The newest picture (height, width, 3), or black where there is none or it is stale."""

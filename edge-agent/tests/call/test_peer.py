@@ -59,7 +59,7 @@ class Person:
             image = np.full((240, 320, 3), 40, np.uint8)
             left = step * 8 % 280
             image[:, left : left + 40] = (200, 120, 60)
-            self.frames.put(image, self.clock.monotonic())
+            self.frames.show(image, self.clock.monotonic())
             await asyncio.sleep(1 / 30)
 
 
