@@ -216,6 +216,14 @@ class Device:
             await self._channel.close()
             self._channel = None
 
+    async def finish(self) -> None:
+        """Ends the session for good; the next open is another one."""
+        control = stream_pb2.ClientControl(close=stream_pb2.StreamClose())
+        async with self._writing:
+            await self._call.write(matching_pb2.SeekRequest(control=control))
+        await self.until(lambda: self.ending is not None)
+        await self.close()
+
     async def send(self, **kind: Any) -> int:
         """Sends one message; returns its sequence."""
         async with self._writing:  # sequences must reach the wire in order

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
@@ -85,8 +86,12 @@ class SqlBook:
         return float(waited or 0.0)
 
     async def commit_wave(self, order: WaveOrder) -> frozenset[str]:
-        async with self._store.transaction() as tx:
-            return await commit_proposals(tx, order, self._horizon)
+        try:
+            async with self._store.transaction() as tx:
+                return await commit_proposals(tx, order, self._horizon)
+        except IntegrityError:
+            # Another replica was first after our second look: nothing was written, nothing stands.
+            return frozenset()
 
     async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:
         async with self._store.transaction() as tx:

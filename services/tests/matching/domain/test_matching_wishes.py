@@ -1,5 +1,4 @@
-"""What a wish may say: vectors, languages, genders, countries, each refusal with field and reason.
-"""
+"""What a wish may say: each refusal with its field and reason."""
 
 from __future__ import annotations
 

@@ -1,0 +1,113 @@
+"""The service where its dependencies stumble: poison tickets, an absent log, the pool page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from inyeon.matching.settings import MatchingSettings
+from inyeon.runtime.errors import SettingsRefused
+from inyeon.runtime.log.envelope import new_event
+from inyeon.runtime.log.port import NewRecord
+from inyeon.runtime.log.topics import EDGES, TICKETS, VERDICTS
+from inyeon_protos.events.v1 import events_pb2
+from inyeon_protos.matching.v1 import matching_pb2 as pb
+
+pytestmark = pytest.mark.integration
+
+
+async def seeking(stage: Any, user: str, wish: pb.Wish) -> Any:
+    device = await stage.device(user).open()
+    device.keep_beating()
+    await device.seek(wish)
+    return device
+
+
+async def test_tickets_that_cannot_be_read_hold_up_nobody(stage: Any, wish: Any) -> None:
+    headers = {"type": "inyeon.events.v1.TicketWaiting", "schema_version": "1"}
+    unreadable = NewRecord(TICKETS, "x", b"\xff\xff", headers, "main")
+    empty = events_pb2.TicketWaiting(ticket_id="y", user_id="y", pool="main", wish=pb.Wish())
+    now = stage.clock.now()
+    wishless = new_event(TICKETS, "y", empty, occurred_at=now, partition_key="main")
+    unknown = NewRecord(TICKETS, "z", b"", {"type": "what.is.This"}, "main")
+    await stage.log.publish([unreadable, wishless, unknown])
+    ana = await seeking(stage, "ana", wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+
+
+async def test_an_absent_log_refuses_seekers_and_comes_back(stage: Any, wish: Any) -> None:
+    stage.log.outage = True
+    ana = await stage.device("ana").open()
+    await ana.send(wish=wish())
+    with pytest.raises(Exception, match="UNAVAILABLE"):
+        await ana.hear("queued")
+    stage.log.outage = False
+    ana.error = None
+    await ana.open()
+    ana.keep_beating()
+    await ana.seek(wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+
+
+async def test_a_closed_session_cancels_its_ticket(stage: Any, wish: Any) -> None:
+    ana = await seeking(stage, "ana", wish())
+    ticket = (await ana.hear("queued")).ticket_id
+    await ana.finish()
+    again = await seeking(stage, "ana", wish())
+    assert (await again.hear("queued")).ticket_id != ticket
+
+
+async def test_an_erased_persons_verdict_goes_and_their_edges_stay(stage: Any, wish: Any) -> None:
+    await stage.verdict("ana", "PROTECT")
+    await stage.edge("ana", "bob")
+    ana = await seeking(stage, "ana", wish())
+    await ana.hear("paused", reason=pb.WAIT_REASON_NOT_CLEAR)
+    headers = {"schema_version": "1", "version": "99"}
+    gone = [
+        NewRecord(VERDICTS, "ana", None, headers | {"type": "inyeon.events.v1.VerdictRecorded"}),
+        NewRecord(EDGES, "ana:bob", None, headers | {"type": "inyeon.events.v1.EdgeRecorded"}),
+    ]
+    await stage.log.publish(gone)
+    await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+    await seeking(stage, "bob", wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)
+
+
+async def test_the_pool_page_shows_numbers_and_no_people(stage: Any, wish: Any) -> None:
+    ana = await seeking(stage, "ana", wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+    app = FastAPI()
+    app.include_router(stage.service.routes)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/matching/pools")
+    (pool,) = answer.json()["pools"]
+    assert (pool["pool"], pool["waiting"], pool["paused"], pool["epoch"]) == ("main", 1, 0, 1)
+    assert pool["last_pass_at"] and "ana" not in answer.text
+
+
+async def test_the_service_is_ready_when_its_pool_is_rebuilt(stage: Any) -> None:
+    device = await stage.device("ana").open()
+    assert device.error is None
+    assert stage.service.ready()
+    await stage.service.drain()
+    await device.until(lambda: device.ending is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INYEON_MATCHING_TRANSLATION_ROUTES", '["en"]'),
+        ("INYEON_MATCHING_WAVE_EVERY_S", "0"),
+        ("INYEON_MATCHING_POOL", "No Pool"),
+        ("INYEON_MATCHING_WAVE_EVRY_S", "1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises((ValueError, SettingsRefused)):
+        MatchingSettings()
