@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,14 @@ class ContentEmbedder:
 def load_pca(path: Path) -> ContentPca:
     """Reads mean, components and version; raises ModelCorrupt on another form."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        # numpy leaves a path open where it is no zip file; our own handle is closed either way.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             pca = ContentPca(
                 data["mean"].astype(np.float32),
                 data["components"].astype(np.float32),
                 str(data["version"]),
             )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ModelCorrupt(f"{path.name}: {error}", field=path.name) from error
     if pca.mean.ndim != 1 or pca.components.shape != (DIMS, pca.mean.shape[0]):
         raise ModelCorrupt(f"{path.name} holds {pca.components.shape}", field=path.name)

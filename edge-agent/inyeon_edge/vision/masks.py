@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon_edge.effects.blur import check_mask
 from inyeon_edge.frame import Image
 from inyeon_edge.temporal.masks import Mask, MaskSmoother
 from inyeon_edge.temporal.reuse import MaskReuse
@@ -33,12 +34,15 @@ class MaskTrack:
         """Pictures for which the last mask held."""
 
     def __call__(self, image: Image, luma: NDArray[np.uint8]) -> Mask:
-        """(rows, columns) float32; raises what the segmenter raises, after forgetting the past."""
+        """(rows, columns) float32; raises what the segmenter raises, and ShapeError for a wrong
+        mask, after forgetting the past."""
         if self._mask is not None and self._reuse.holds(luma):
             self.reused += 1
             return self._mask
         try:
-            self._mask = self._smoother(self._segment(image))
+            made = self._segment(image)
+            check_mask(made)  # before it is mixed in: one NaN would stay in every later mask
+            self._mask = self._smoother(made)
         except Exception:
             self.forget()
             raise
