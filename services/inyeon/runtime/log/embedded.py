@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from inyeon.runtime.clock import Clock, SystemClock
-from inyeon.runtime.errors import LogUnavailable, UnknownTopic
+from inyeon.runtime.errors import LogCorrupt, LogUnavailable, UnknownTopic
 from inyeon.runtime.log import embedded_jobs as jobs
 from inyeon.runtime.log import embedded_reader as reading
 from inyeon.runtime.log.assigning import TopicPartition
@@ -98,7 +98,11 @@ class EmbeddedLog:
         LogUnavailable."""
         await asyncio.to_thread(open_file, path)
         log = cls(path, clock or SystemClock(), tombstone_kept)
-        await log._refresh()
+        try:
+            await log._refresh()
+        except BaseException:
+            await log.close()
+            raise
         log._watching = asyncio.create_task(log._watch())
         return log
 
@@ -268,7 +272,7 @@ class EmbeddedLog:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._refresh()
-            except LogUnavailable as error:
+            except (LogUnavailable, LogCorrupt) as error:
                 _logger.warning("cannot look for records of other processes: %s", error)
 
     def _check_open(self) -> None:

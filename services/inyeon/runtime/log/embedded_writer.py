@@ -127,13 +127,22 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        connection = connect(self._path)
-        pages = Pages(connection)
+        pages: Pages | None = None
         while jobs := self._take():
-            grown = self._commit(pages, jobs)
+            grown: Mapping[int, int] = {}
+            try:
+                pages = pages or Pages(connect(self._path))
+                grown = _commit(pages, jobs)
+            except (
+                Exception
+            ) as error:  # the edge of the thread: whatever it is, callers must learn it
+                for job in jobs:
+                    job.error = meaning(self._path, error)
+                pages = _undone(pages)
             with suppress(RuntimeError):  # the loop is gone, and whoever waited with it
                 self._loop.call_soon_threadsafe(self._settle, jobs, grown)
-        connection.close()
+        if pages is not None:
+            pages.connection.close()
 
     def _take(self) -> list[_Job[Any]]:
         """Waits for jobs; empty when closing and all are done."""
@@ -142,21 +151,29 @@ class Writer:
                 self._filled.wait()
             return [self._jobs.popleft() for _ in range(min(len(self._jobs), JOBS_AT_ONCE))]
 
-    def _commit(self, pages: Pages, jobs: list[_Job[Any]]) -> Mapping[int, int]:
-        try:
-            pages.begin()
-            for job in jobs:
-                job.run(pages)
-            grown = dict(pages.grown)
-            pages.commit()
-        except sqlite3.Error as error:
-            pages.roll_back()
-            for job in jobs:
-                job.error = meaning(self._path, error)
-            return {}
-        return grown
-
     def _settle(self, jobs: list[_Job[Any]], grown: Mapping[int, int]) -> None:
         self._grown(grown)
         for job in jobs:
             job.settle()
+
+
+def _commit(pages: Pages, jobs: list[_Job[Any]]) -> Mapping[int, int]:
+    pages.begin()
+    for job in jobs:
+        job.run(pages)
+    grown = dict(pages.grown)
+    pages.commit()
+    return grown
+
+
+def _undone(pages: Pages | None) -> Pages | None:
+    """The pages after a rollback; None where even that fails, so that the next job connects
+    anew."""
+    if pages is None:
+        return None
+    try:
+        pages.roll_back()
+    except sqlite3.Error:
+        pages.connection.close()
+        return None
+    return pages

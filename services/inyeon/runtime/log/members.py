@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.errors import LogFenced, UnknownTopic
+from inyeon.runtime.errors import LogFenced, LogUnavailable, UnknownTopic
 from inyeon.runtime.log.assigning import TopicPartition, assign
 from inyeon.runtime.log.port import Position, Record, TopicSpec
 from inyeon.runtime.log.waiting import wait_for_event
@@ -94,7 +94,12 @@ class Cursor:
         wakes.add(self._event, topics)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Next records; empty after `timeout_s` without any, or at once when closed."""
+        """Next records; empty after `timeout_s` without any, or when it is closed meanwhile.
+
+        Raises LogUnavailable when it was closed before, so that a loop around it does not spin.
+        """
+        if not self._open:
+            raise LogUnavailable("the reader is closed")
         clock = self._source.clock
         deadline_s = clock.monotonic() + timeout_s
         while self._open:
@@ -231,6 +236,7 @@ class Groups:
         self.source = source
         self.wakes = wakes
         self._groups: dict[str, _Group] = {}
+        self._opening = asyncio.Lock()  # two first members at once must not fence each other
         self._count = 0
 
     async def join(self, group: str, topics: Sequence[str], start_from: datetime | None) -> Member:
@@ -239,9 +245,9 @@ class Groups:
             self.source.spec(topic)
         if not topics:
             raise UnknownTopic(f"{group} joined without a topic")
-        if group not in self._groups:
-            epoch = await self.source.open_group(group)
-            self._groups.setdefault(group, _Group(epoch))
+        async with self._opening:
+            if group not in self._groups:
+                self._groups[group] = _Group(await self.source.open_group(group))
         member = Member(self, group, topics, start_from)
         self._count += 1
         self._groups[group].members[self._count] = member

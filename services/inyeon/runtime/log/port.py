@@ -69,7 +69,7 @@ class GroupConsumer(Protocol):
         without any.
 
         What was returned is not given again to this member unless it is lost before a commit (at
-        least once).
+        least once). Raises LogUnavailable, also when the member or the log is closed.
         """
         ...
 

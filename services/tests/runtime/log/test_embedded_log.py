@@ -217,6 +217,30 @@ async def test_a_failing_disk_fails_the_call_and_leaves_the_log_usable(
     assert (await embedded.publish([NewRecord("t", "k", b"v")]))[0].offset == ends
 
 
+async def test_a_failing_job_fails_its_callers_and_the_next_one_works(
+    embedded: EmbeddedLog,
+) -> None:
+    await embedded.create_topics([TopicSpec("t", 1)])
+
+    def fails(pages: Pages) -> None:
+        pages.connection.execute("DELETE FROM partitions")
+        raise ZeroDivisionError("a bug")
+
+    def breaks_the_connection(pages: Pages) -> None:
+        pages.connection.close()
+
+    for job in (fails, breaks_the_connection):
+        with pytest.raises(LogUnavailable):
+            await embedded._write(job)
+        await embedded.publish([NewRecord("t", "k", b"v")])
+    assert [r.offset for r in await (await embedded.read_all(["t"])).poll(9, 0.0)] == [0, 1]
+
+
+async def test_a_failing_read_is_unavailable(embedded: EmbeddedLog) -> None:
+    with pytest.raises(LogUnavailable, match="no such table"):
+        await embedded._file.run(lambda c: c.execute("SELECT * FROM nowhere"))
+
+
 async def test_a_caller_that_gives_up_leaves_room_for_others(embedded: EmbeddedLog) -> None:
     await embedded.create_topics([TopicSpec("t", 1)])
     call = asyncio.create_task(embedded.publish([NewRecord("t", "k", b"v")]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,10 +93,8 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def outage(self) -> None:
         self.log.outage = True
-        try:
+        with suppress(LogUnavailable):
             self.runner.run(self.relay.drain())
-        except LogUnavailable:
-            pass
         self.log.outage = False
 
     @rule()
