@@ -44,6 +44,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Chooses what is said.")] = 7,
     free_ports: Annotated[bool, typer.Option(help="Take any free ports.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a step on stdout.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="SVG file for the closing view.")] = None,
 ) -> None:
     """Runs the platform and three agents on real clips and watches what happens."""
     from inyeon.cli.demo.run import DemoOptions, run_demo
@@ -51,7 +52,7 @@ def demo(
     models_dir = Path(os.environ.get("INYEON_MODELS_DIR", "build/models")).resolve()
     if not (models_dir / "index.json").exists():
         raise typer.BadParameter(f"no models in {models_dir}: run `make models` first")
-    options = DemoOptions(once, seed, as_json, models_dir, free_ports)
+    options = DemoOptions(once, seed, as_json, models_dir, free_ports, picture)
     raise typer.Exit(asyncio.run(run_demo(options)))
 
 

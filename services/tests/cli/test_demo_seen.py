@@ -54,7 +54,8 @@ def test_covers_are_kept_by_whose_picture_it_is() -> None:
 def test_everything_else_is_taken_as_said() -> None:
     seen = Seen("a")
     events: list[dict[str, object]] = [
-        {"event": "started", "subject": "a", "pid": 7, "preview": "http://127.0.0.1:1/"},
+        {"event": "started", "subject": "a", "pid": 7, "preview": ""},
+        {"event": "previews", "myself": "http://127.0.0.1:1/", "partner": ""},
         {"event": "presence", "state": "ALONE"},
         {"event": "blurred", "frames": 30},
         {"event": "verdict", "verdict": "PROTECT", "reason": "DRAWING_SUSTAINED"},
@@ -69,7 +70,8 @@ def test_everything_else_is_taken_as_said() -> None:
     ]
     for event in events:
         seen.apply(event, 1.0)
-    assert (seen.pid, seen.preview, seen.presence) == (7, "http://127.0.0.1:1/", "ALONE")
+    assert (seen.pid, seen.preview, seen.presence) == (7, "http://127.0.0.1:1/stream", "ALONE")
+    assert seen.partner_preview == ""
     assert (seen.blurred, seen.verdict, seen.call) == (30, "PROTECT", "connected")
     assert seen.media == {"sent": 1, "decoded": 2, "changed": 3, "filtered": 4}
     assert seen.acknowledged == {"s1"}

@@ -74,7 +74,7 @@ def cast(models_dir: Path) -> Cast:
             country="MX",
             gender="female",
             languages="es:5,en:3",
-            interests="música, baile y viajar",
+            interests="excursiones, recetas de cocina y películas",
             why="an empty room at first, speaks Spanish",
         ),
         person_enters=clip,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from inyeon.cli.demo.cast import Cast, cast
@@ -37,6 +38,8 @@ class DemoOptions:
     as_json: bool
     models_dir: Path
     free_ports: bool = False
+    picture: Path | None = None
+    """SVG file for the closing view."""
 
 
 async def run_demo(options: DemoOptions) -> int:
@@ -56,6 +59,8 @@ async def run_demo(options: DemoOptions) -> int:
                 helpers.append(asyncio.create_task(_view(live, stage, people, story.summary)))
                 happened = await _until_stopped(story, stop)
                 live.update(live_view(stage, people, story.summary))
+                if options.picture is not None:
+                    _draw(live_view(stage, people, story.summary), options.picture)
                 if not options.once and not stop.is_set():
                     await stop.wait()
         finally:
@@ -141,10 +146,11 @@ async def _show(stage: Stage, people: Cast, summary: Summary) -> None:
                 "name": f"{names[seen.subject]} ({seen.subject})",
                 "presence": seen.presence,
                 "preview": seen.preview,
+                "partner_preview": seen.partner_preview if seen.match_id else "",
                 "wait": seen.wait if not seen.match_id else "",
                 "partner": seen.matches[-1].partner_id if seen.match_id else "",
                 "cover": ", ".join(w for w in ("myself", "partner") if seen.covered(w)),
-                "media": f"{seen.media.get('decoded', 0)} frames in" if seen.media else "",
+                "media": f"{seen.media.get('decoded', 0)} frames in" if seen.match_id else "",
             }
             await stage.show("person", seen.subject, facts)
             for caption in seen.captions[shown.get(seen.subject, 0) :]:
@@ -159,6 +165,12 @@ async def _show(stage: Stage, people: Cast, summary: Summary) -> None:
         for step in summary.steps.values():
             facts = {"title": step.title, "state": step.state.value, "detail": step.detail}
             await stage.show("step", step.key, facts)
+
+
+def _draw(view: RenderableType, picture: Path) -> None:
+    drawer = Console(record=True, width=118, file=io.StringIO())
+    drawer.print(view)
+    drawer.save_svg(str(picture), title="make demo")
 
 
 def _tell_logs(stage: Stage, console: Console) -> None:

@@ -40,6 +40,7 @@ class Seen:
     subject: str
     pid: int = 0
     preview: str = ""
+    partner_preview: str = ""
     presence: str = "unknown"
     blurred: int = 0
     verdict: str = "unknown"
@@ -77,7 +78,10 @@ class Seen:
 
     def _on_started(self, event: Event, at_s: float) -> None:
         self.pid = int(event["pid"])
-        self.preview = str(event.get("preview") or "")
+
+    def _on_previews(self, event: Event, at_s: float) -> None:
+        self.preview = _stream(event["myself"])
+        self.partner_preview = _stream(event["partner"])
 
     def _on_presence(self, event: Event, at_s: float) -> None:
         self.presence = str(event["state"])
@@ -138,3 +142,8 @@ class Seen:
         if reason != self.wait:
             self.waits.append((at_s, reason))
         self.wait = reason
+
+
+def _stream(page: object) -> str:
+    """The moving picture of a preview page, or empty."""
+    return f"{str(page).rstrip('/')}/stream" if page else ""

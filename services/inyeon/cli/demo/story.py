@@ -189,10 +189,11 @@ class Story:
 
     async def _enters(self, step: Step) -> bool:
         third = self._seen(self.cast.third)
+        waited_alone = not third.matches
         await self._switch(self.cast.third, self.cast.person_enters)
         done = await self.stage.until(lambda: third.presence == "ALONE", VERDICT_S)
-        step.detail = f"{third.subject} {third.presence}"
-        return done
+        step.detail = f"{third.subject} {third.presence}, nobody was proposed to it before"
+        return done and waited_alone
 
     async def _anew(self, step: Step) -> bool:
         two, three = self._seen(self.cast.second), self._seen(self.cast.third)

@@ -19,15 +19,22 @@ const fill = (id, entries, draw) => {
 const SHOWN = [["verdict", "verdict"], ["verdict_reason", "because"], ["presence", "presence"], ["state", "state"],
   ["wait", "waits"], ["cover", "cover"], ["partner", "partner"], ["media", "video"]];
 
+const pictures = (facts) => {
+  const name = facts.name || facts.subject;
+  const shown = [[facts.preview, `What ${name} sends now`], [facts.partner_preview, `What ${name} sees of the partner now`]];
+  return shown.filter(([source]) => source).map(([source, text]) => {
+    const picture = make("img");
+    picture.src = source;
+    picture.alt = text;
+    picture.title = text;
+    return picture;
+  });
+};
+
 const person = (facts) => {
   const card = make("li");
   card.append(make("h3", facts.name || facts.subject));
-  if (facts.preview) {
-    const picture = make("img");
-    picture.src = facts.preview;
-    picture.alt = `What ${facts.name || facts.subject} sends now`;
-    card.prepend(picture);
-  }
+  card.prepend(...pictures(facts));
   const list = make("dl");
   for (const [key, label] of SHOWN) {
     if (facts[key]) list.append(make("dt", label), make("dd", facts[key], TONE[facts[key]]));
@@ -44,9 +51,10 @@ const drawPeople = (people) => {
     const known = cards.get(facts.subject);
     if (known && known.state === state) return known.node;
     const node = person(facts);
-    const old = known?.node.querySelector("img");
-    const fresh = node.querySelector("img");
-    if (old && fresh && old.src === fresh.src) fresh.replaceWith(old);
+    for (const old of known?.node.querySelectorAll("img") ?? []) {
+      const fresh = [...node.querySelectorAll("img")].find((picture) => picture.src === old.src);
+      if (fresh) fresh.replaceWith(old);
+    }
     cards.set(facts.subject, { state, node });
     return node;
   });
