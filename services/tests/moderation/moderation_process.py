@@ -130,6 +130,8 @@ async def serving(
     service.bind(server)
     port = server.add_insecure_port("127.0.0.1:0")
     tasks = [asyncio.ensure_future(task.run()) for task in service.tasks]
+    for task in tasks:
+        task.add_done_callback(_not_unseen)
     await server.start()
     try:
         yield f"127.0.0.1:{port}", service, ground
@@ -148,6 +150,13 @@ async def serving(
         for outcome in failed:
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _not_unseen(task: asyncio.Future[None]) -> None:
+    """As the harness does: a service whose task failed does not go on as if nothing were."""
+    if not task.cancelled() and task.exception() is not None:
+        sys.stderr.write(f"background task failed: {task.exception()!r}\n")
+        task.get_loop().stop()
 
 
 async def main(folder: Path) -> None:
