@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def test_drawings_are_camera_pictures_that_change_and_repeat_exactly(name: str) 
         assert frame.shape == (480, 640, 3)
         assert frame.dtype == np.uint8
         assert (frame == again(number)).all()
-    assert all((a != b).any() for a, b in zip(frames, frames[1:], strict=False))
+    assert all((a != b).any() for a, b in pairwise(frames))
 
 
 def test_the_light_of_the_room_changes() -> None:

@@ -25,14 +25,14 @@ def raising(*_: object) -> Image:
 WRONG_BLURS: dict[str, Callable[[Image, NDArray[np.float32]], Image]] = {
     "raises": raising,
     "other size": lambda image, mask: image[:10].copy(),
-    "other dtype": lambda image, mask: image.astype(np.float32),  # type: ignore[return-value]
+    "other dtype": lambda image, mask: image.astype(np.float32),
     "the raw picture": lambda image, mask: image,
     "a view of the raw picture": lambda image, mask: image[:],
 }
 WRONG_CARDS: dict[str, Callable[[int, int], Image]] = {
     "raises": raising,
     "other size": lambda wide, high: np.zeros((1, 1, 3), np.uint8),
-    "other dtype": lambda wide, high: np.zeros((high, wide, 3), np.int64),  # type: ignore[arg-type, return-value]
+    "other dtype": lambda wide, high: np.zeros((high, wide, 3), np.int64),
 }
 
 

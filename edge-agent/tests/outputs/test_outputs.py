@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -21,11 +21,12 @@ BLUE = np.full((48, 64, 3), (20, 20, 220), np.uint8)
 
 @pytest.fixture(params=["null", "file", "preview"])
 def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Output]:
-    made: Output = {
+    makers: dict[str, Callable[[], Output]] = {
         "null": NullOutput,
         "file": lambda: FileOutput(tmp_path / "out.mp4"),
         "preview": lambda: PreviewOutput(port=0),
-    }[request.param]()
+    }
+    made = makers[request.param]()
     yield made
     made.close()
 
@@ -44,7 +45,7 @@ def test_a_file_holds_what_was_shown(tmp_path: Path) -> None:
         output.show(RED if number < 5 else BLUE, 100 + number / 10)
     output.close()
     with av.open(str(path)) as container:
-        frames = [frame for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
     assert len(frames) == 10
     assert float(frames[-1].time or 0) == pytest.approx(0.9, abs=0.02)
     first, last = (f.to_ndarray(format="rgb24")[20, 30] for f in (frames[0], frames[-1]))
@@ -133,7 +134,7 @@ def test_closing_ends_viewers(preview: PreviewOutput) -> None:
         preview.show(RED, 1.0)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", ""])  # noqa: S104
 def test_only_loopback_is_bound(host: str) -> None:
     with pytest.raises(OutputError) as raised:
         PreviewOutput(port=0, host=host)

@@ -101,7 +101,7 @@ def test_the_embedder_centres_and_projects() -> None:
 )
 def test_a_wrong_reduction_file_is_named(tmp_path: Path, arrays_in: dict[str, object]) -> None:
     path = tmp_path / "pca.npz"
-    np.savez(path, **{key: np.asarray(value) for key, value in arrays_in.items()})
+    np.savez(path, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays_in.items()})
     with pytest.raises(ModelCorrupt) as raised:
         load_pca(path)
     assert raised.value.field == "pca.npz"
