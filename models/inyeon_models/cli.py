@@ -16,6 +16,7 @@ from inyeon_models.build import Builder
 from inyeon_models.errors import ModelsError
 from inyeon_models.fetch import Cache, PackageManagers
 from inyeon_models.manifest import load
+from inyeon_models.overlap import overlap_table
 from inyeon_models.recall import Row, choose, recall_table
 from inyeon_models.terminal import BarProgress
 from inyeon_models.verify import Check, Verifier
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 Only = Annotated[list[str] | None, typer.Option("--only", help="Name of a product; repeatable")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the built files")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (INYEON_DATA)")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
 
 
@@ -62,17 +64,27 @@ def verify(only: Only = None, out: Out = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def recall(
-    out: Out = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder (INYEON_DATA)")] = None,
-    as_json: AsJson = False,
-) -> None:
+def recall(out: Out = None, data: Data = None, as_json: AsJson = False) -> None:
     """Find translations with reduced interest embeddings: the table behind their dimensions."""
     rows = recall_table(out or paths.default_out(), paths.PHRASES, data or paths.default_data())
     if as_json:
         _print_json({"chosen": choose(rows), "rows": [row.document() for row in rows]})
     else:
         Console().print(_recall_table(rows))
+
+
+@app.command()
+def overlap(out: Out = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Find the same neighbours with reduced content embeddings, on pictures the fit never saw."""
+    rows = overlap_table(out or paths.default_out(), data or paths.default_data())
+    if as_json:
+        _print_json({"rows": [row.document() for row in rows]})
+        return
+    table = Table("pictures of", "count", "overlap@10", "variance kept")
+    for row in rows:
+        figures = (f"{row.overlap_at_10:.3f}", f"{row.variance_kept:.3f}")
+        table.add_row(row.pictures_of, str(row.count), *figures)
+    Console().print(table)
 
 
 def run() -> int:

@@ -146,7 +146,9 @@ def _number(text: str) -> int | float:
 
 
 def _unquote(text: str) -> str:
-    return _ESCAPE.sub(_unescape, text[1:-1])
+    plain = _ESCAPE.sub(_unescape, text[1:-1])
+    # two \u escapes may form one character beyond the basic plane, as in UTF-16
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _unescape(match: re.Match[str]) -> str:

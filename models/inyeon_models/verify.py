@@ -28,8 +28,8 @@ from inyeon_models.index import Entry
 from inyeon_models.interests import read_phrases
 from inyeon_models.keras_reference import forward
 from inyeon_models.manifest import Manifest, Product
+from inyeon_models.overlap import load_projection
 from inyeon_models.pictures import decode_picture
-from inyeon_models.reduction import Projection
 from inyeon_models.runtimes import onnx_session, run_tflite
 from inyeon_models.sentences import SentenceEncoder
 
@@ -154,8 +154,9 @@ class Verifier:
         yield Check(product.file, "the package's encoder", apart, ENCODER_BOUND)
 
     def _projection(self, product: Product) -> Check:
-        with np.load(self._folder / product.file, allow_pickle=False) as archive:
-            projection = Projection(archive["mean"], archive["components"])
+        path = self._folder / product.file
+        projection = load_projection(path)
+        with np.load(path, allow_pickle=False) as archive:
             version = str(archive["version"])
         if version != projection.version(product.version):
             raise VerifyError(f"{product.file}: version {version} is not that of its numbers")
