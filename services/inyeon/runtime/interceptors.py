@@ -127,13 +127,13 @@ class Gate(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._edge(method, context):
                 await self._admit(method, context, self._access.streams)
-                result = behaviour(check(request), context)
-                if not hasattr(result, "__aiter__"):
-                    await result  # a coroutine that writes by itself
-                    return
+                checked = check(request)
                 with self._metrics.streams.labels(method).track_inprogress():
-                    async with aclosing(result) as answers:
-                        async for answer in answers:
+                    async with _closing(checked), _closing(behaviour(checked, context)) as result:
+                        if not hasattr(result, "__aiter__"):
+                            await result  # a coroutine that writes by itself
+                            return
+                        async for answer in result:
                             yield answer
 
         return call
@@ -153,25 +153,39 @@ class Gate(grpc.aio.ServerInterceptor):
         begin_span(_metadata(context))
         set_current_claims(None)
         structlog.contextvars.bind_contextvars(rpc=method)
-        code = OK
+        count = self._counter(method)
         try:
             yield
         except InyeonError as error:
-            code = error.code.name
+            count(error.code.name)
             await context.abort_with_status(to_grpc_status(error))
         except grpc.aio.AbortError:
-            code = _aborted_code(context)
+            count(_aborted_code(context))
             raise
         except Exception:
-            code = grpc.StatusCode.INTERNAL.name
+            count(grpc.StatusCode.INTERNAL.name)
             self._metrics.unexpected.labels(method).inc()
             _log.exception("rpc.unexpected_error", method=method)
             await context.abort_with_status(unexpected())
         except BaseException:
-            code = grpc.StatusCode.CANCELLED.name
+            count(grpc.StatusCode.CANCELLED.name)
             raise
-        finally:
-            self._metrics.handled.labels(method, code).inc()
+        else:
+            count(OK)
+
+    def _counter(self, method: str) -> Callable[[str], None]:
+        return lambda code: self._metrics.handled.labels(method, code).inc()
+
+
+@asynccontextmanager
+async def _closing(thing: Any) -> AsyncIterator[Any]:
+    """Closes a generator that was not read to its end; anything else is left as it is."""
+    try:
+        yield thing
+    finally:
+        close = getattr(thing, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _checked(request: Any) -> Any:
@@ -183,9 +197,11 @@ def _checked(request: Any) -> Any:
 
 
 async def _checked_each(requests: Any) -> AsyncIterator[Any]:
-    async for request in requests:
-        validate(request)
-        yield request
+    # gRPC's iterator is a generator; left to the collector it may outlive its loop.
+    async with aclosing(aiter(requests)) as messages:
+        async for request in messages:
+            validate(request)
+            yield request
 
 
 def _unchecked(requests: Any) -> Any:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from inyeon.runtime.errors import InvalidRequest
 from inyeon.runtime.validation import validate
 from inyeon_protos.common.v1 import stream_pb2, vector_pb2
+from inyeon_protos.common.v1.identity_pb2 import AGE_BAND_ADULT
 from inyeon_protos.edge.v1 import edge_pb2
 from inyeon_protos.matching.v1 import matching_pb2
 from inyeon_protos.moderation.v1 import safety_pb2
@@ -64,7 +65,7 @@ def wish() -> matching_pb2.Wish:
 def test_what_obeys_passes() -> None:
     validate(observation())
     validate(wish())
-    validate(edge_pb2.IssueTokenRequest(age_band=2, country="KR"))
+    validate(edge_pb2.IssueTokenRequest(age_band=AGE_BAND_ADULT, country="KR"))
     validate(translation_pb2.TranslateRequest(text="hola", target_language="en"))
 
 
@@ -116,7 +117,8 @@ def test_items_of_repeated_messages_are_named_by_place() -> None:
     request.countries.extend(["KR", "kr"])
     assert broken(request) == ("countries[1]", "PATTERN")
     request = wish()
-    request.genders.extend([1, 77])
+    genders: Any = [1, 77]
+    request.genders.extend(genders)
     assert broken(request) == ("genders[1]", "UNKNOWN_ENUM")
     request = wish()
     del request.languages[:]
