@@ -77,7 +77,13 @@ def posterior(
     are out. Scores are tempered by the square root of the length in bytes, which keeps
     probabilities calibrated.
     """
-    open_to = [language for language in LANGUAGES if language in scores and _fits(language, text)]
+    scripts = count_scripts(text)
+    top_script = scripts.most_common(1)[0][0] if scripts else None
+    open_to = [
+        language
+        for language in LANGUAGES
+        if language in scores and (top_script is None or top_script in SCRIPTS[language])
+    ]
     if not open_to:
         return Detected("", 0.0)
     temper = math.sqrt(max(1, len(text.encode())))
@@ -97,11 +103,6 @@ def _prior(language: str, pair: Sequence[str], habit: Habit | None) -> float:
     inside = PAIR_MASS / len(known)
     outside = (1.0 - PAIR_MASS) / len(LANGUAGES)
     return (inside if language in known else outside) * (habit.factor(language) if habit else 1.0)
-
-
-def _fits(language: str, text: str) -> bool:
-    scripts = count_scripts(text)
-    return not scripts or scripts.most_common(1)[0][0] in SCRIPTS[language]
 
 
 _ALONE = {

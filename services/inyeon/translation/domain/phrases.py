@@ -16,6 +16,9 @@ from inyeon.translation.domain.normalising import variants
 Row = Mapping[str, Sequence[str]]
 """One meaning: language -> ways to say it; the first one is how it is said in an answer."""
 
+LONGEST = 160
+"""Characters; no phrase with its names and links as tokens is as long."""
+
 _SLOT = re.compile(r"\{(name|link)\}")
 _NAME_WORDS = r"[^\W\d_a-z][^\W\d_]+(?:[ -][^\W\d_a-z][^\W\d_]+)?"
 _EDGE_EMOJI = re.compile(
@@ -54,6 +57,8 @@ class Phrasebook:
 
         Emoji before and after a phrase stay where they are.
         """
+        if len(text) > LONGEST:
+            return None
         lead, body, trail = _split_emoji(text)
         said = self._exactly(body, source, target) or self._with_slots(body, source, target)
         return None if said is None else f"{lead}{said}{trail}"

@@ -1,7 +1,8 @@
-"""Translate, Detect and the routes page, with and without Apertium; and what must not be written down."""
+"""Translate, Detect, the routes page, with and without Apertium; what must not be written."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +25,12 @@ pytestmark = pytest.mark.integration
 
 Make = Callable[[Any, str], Awaitable[Any]]
 SECRET = "zwiebelkuchen"  # a word that nobody else writes
+
+
+async def settled(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not holds():  # noqa: ASYNC110 - bounded polling of another task's effect
+            await asyncio.sleep(0.01)
 
 
 def stub_of(platform: Any) -> Any:
@@ -126,21 +133,20 @@ async def test_what_people_say_is_written_nowhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    ana, luis = await talker(platform, "ana"), await talker(platform, "luis")
-    await ana.grant("m1", "luis")
-    await luis.grant("m1", "ana", speaks=("es",), hears=("en",))
+    ana, luis = await talker(platform, "user-ana"), await talker(platform, "user-luis")
+    await ana.grant("m1", "user-luis")
+    await luis.grant("m1", "user-ana", speaks=("es",), hears=("en",))
     for text in (f"I eat {SECRET} today.", f"{SECRET} {SECRET} {SECRET}", "Good luck!"):
         await ana.say(text)
-    await platform.end_match("m1", "ana", "luis")
-    while not luis.overs:
-        await luis._opened.wait()
-        await __import__("asyncio").sleep(0.01)
+    await settled(lambda: len(luis.texts()) == 3)
+    await platform.end_match("m1", "user-ana", "user-luis")
+    await settled(lambda: bool(luis.overs))
     assert any(SECRET in text for text in luis.texts())
     async with httpx.AsyncClient() as client:
         metrics = (await client.get(f"http://127.0.0.1:{platform.ports.http}/metrics")).text
     said = capsys.readouterr()
     assert SECRET not in metrics + caplog.text + said.out + said.err
-    assert "ana" not in metrics.replace("manage", "")
+    assert "user-" not in metrics
     files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     assert len(files) >= 3
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]

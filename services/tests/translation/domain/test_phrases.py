@@ -45,6 +45,7 @@ BOOK = Phrasebook(
         ("XQL0, see: XQL1", None),
         ("How are you today", None),
         ("good", None),
+        ("how are you " * 40, None),
         ("", None),
     ],
 )
