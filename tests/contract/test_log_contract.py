@@ -33,6 +33,7 @@ class TestMemoryLog(_WithManualClock):
         await log.close()
 
 
+@pytest.mark.engine("sqlite")
 class TestEmbeddedLog(_WithManualClock):
     @pytest.fixture
     async def log(self, tmp_path: Path) -> AsyncIterator[Log]:

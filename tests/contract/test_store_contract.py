@@ -23,6 +23,7 @@ class _Relayed(StoreContract):
         return await OutboxRelay(store, log, SystemClock(), owner="contract").drain()
 
 
+@pytest.mark.engine("sqlite")
 class TestSqliteStore(_Relayed):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:

@@ -8,6 +8,8 @@ through `runtime_tables`:
        TABLES = runtime_tables(MetaData())
        people = Table("people", TABLES, Column("user_id", Text, primary_key=True), ...)
 
+   A service with streams adds `stream_sessions = session_tables(TABLES)` of `runtime/streams`.
+
 2. Its revisions live in `services/inyeon/<service>/adapters/migrations/r0001_*.py`. The first and
 every later one is
    written by comparing the tables with the newest revision (read it, then `ruff format` it and
