@@ -219,7 +219,7 @@ def _folder(work: Path, name: str) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Installs and says what came of it. Absence is no error: exit code 0."""
+    """Installs and says what came of it. Exit code 1 where Apertium is absent."""
     parser = argparse.ArgumentParser(description="Installs Apertium into a tools folder, no root.")
     default = os.environ.get("INYEON_TOOLS_DIR", "build/tools")
     parser.add_argument("--tools", type=Path, default=Path(default), help="tools folder")
@@ -227,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     status = ensure_apertium(options.tools)
     sys.stdout.write((json.dumps(asdict(status)) if options.json else _sentence(status)) + "\n")
-    return 0
+    return 0 if status.available else 1
 
 
 def _sentence(status: ApertiumStatus) -> str:

@@ -129,12 +129,14 @@ async def english(place: ApertiumPlace) -> AsyncIterator[ApertiumPipe]:
     await pipe.close()
 
 
+@pytest.mark.engine("apertium")
 async def test_real_stages_translate(english: ApertiumPipe) -> None:
     assert (await english.translate("I'm from Seoul.", 10)).strip() == "Soy de Seúl."
     assert "*XQN0" in await english.translate("I know XQN0 well.", 10)
 
 
 @pytest.mark.parametrize("number", [0, 4, -1])
+@pytest.mark.engine("apertium")
 async def test_a_killed_stage_costs_one_answer_at_most(english: ApertiumPipe, number: int) -> None:
     await english.translate("Hello.", 10)
     os.kill(english.processes[number], signal.SIGKILL)
@@ -146,6 +148,7 @@ async def test_a_killed_stage_costs_one_answer_at_most(english: ApertiumPipe, nu
     assert await english.translate("The house is big.", 10) == "La casa es grande."
 
 
+@pytest.mark.engine("apertium")
 async def test_a_stopped_stage_is_replaced(english: ApertiumPipe) -> None:
     await english.translate("Hello.", 10)
     os.kill(english.processes[3], signal.SIGSTOP)
@@ -155,6 +158,7 @@ async def test_a_stopped_stage_is_replaced(english: ApertiumPipe) -> None:
     assert english.starts == 2
 
 
+@pytest.mark.engine("apertium")
 async def test_no_text_breaks_the_real_pipe(english: ApertiumPipe) -> None:
     draw = random.Random(5)
     alphabet = "abc [](){}<>^$@\\/*#~\0\n\t.?!'\"é漢한😀\u200d\u202e\ud7ff"
@@ -165,6 +169,7 @@ async def test_no_text_breaks_the_real_pipe(english: ApertiumPipe) -> None:
     assert await english.translate("The house is big.", 10) == "La casa es grande."
 
 
+@pytest.mark.engine("apertium")
 async def test_the_engine_answers_with_a_quality(place: ApertiumPlace) -> None:
     engine = ApertiumEngine(place)
     try:
@@ -185,6 +190,7 @@ async def test_the_engine_answers_with_a_quality(place: ApertiumPlace) -> None:
     assert engine.state()["en-es"] == "stopped"
 
 
+@pytest.mark.engine("apertium")
 async def test_an_engine_that_does_not_start_says_so_in_the_log(place: ApertiumPlace) -> None:
     engine = ApertiumEngine(place)
     engine._pipes["en", "es"] = ApertiumPipe([["/nonexistent/lt-proc"]], {})

@@ -46,10 +46,10 @@ def test_accuracy_with_the_pair_as_prior() -> None:
         language = two_letters(path.suffix[1:])
         if not (a and b):
             continue
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").splitlines()[::3]
         right += sum(translator.detect(line, (a, b)).language == language for line in lines)
         total += len(lines)
-    assert total > 10_000
+    assert total > 5_000
     assert right / total >= FLOOR, f"{right / total:.4f} of {total}"
 
 

@@ -13,7 +13,7 @@ import pytest
 from inyeon.translation.domain import mac
 from inyeon_protos.translation.v1 import translation_pb2 as pb
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.engine("grpc")]
 
 Make = Callable[[Any, str], Awaitable[Any]]
 

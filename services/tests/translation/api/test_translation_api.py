@@ -21,7 +21,7 @@ from inyeon.translation.settings import TranslationSettings
 from inyeon_protos.translation.v1 import translation_pb2 as pb
 from inyeon_protos.translation.v1 import translation_pb2_grpc
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.engine("grpc")]
 
 Make = Callable[[Any, str], Awaitable[Any]]
 SECRET = "zwiebelkuchen"  # a word that nobody else writes
@@ -65,6 +65,7 @@ async def test_without_apertium(bare_platform: Any) -> None:
     assert shown["apertium"]["available"] is False and shown["apertium"]["reason"]
 
 
+@pytest.mark.engine("apertium")
 async def test_with_apertium(platform: Any, place: Any) -> None:
     said = await translate(platform, "Rose has a big house.", names=["Rose"])
     assert (said.text, said.tier) == ("Rose tiene una casa grande.", pb.TIER_APERTIUM)
@@ -77,6 +78,7 @@ async def test_with_apertium(platform: Any, place: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.engine("apertium")
 async def test_demo_lines_are_translated_by_the_engine(
     platform: Any, place: Any, seed: int
 ) -> None:

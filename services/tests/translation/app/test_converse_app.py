@@ -105,7 +105,9 @@ class Town:
         self, user_id: str, match_id: str, partner_id: str, name: str, *, answer: bool
     ) -> bool:
         desk = self.desks.get(user_id)
-        return bool(desk) and desk.partner_arrived(match_id, partner_id, name, answer=answer)
+        if desk is None:
+            return False
+        return desk.partner_arrived(match_id, partner_id, name, answer=answer)
 
     async def over(self, user_id: str, match_id: str, reason: str) -> bool:
         return user_id in self.desks and self.desks[user_id].end(match_id, reason)
