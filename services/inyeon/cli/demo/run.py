@@ -19,13 +19,13 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from inyeon.cli.demo.cast import Cast, cast
+from inyeon.cli.demo.page import PageTeller
 from inyeon.cli.demo.stage import Addresses, Stage
 from inyeon.cli.demo.steps import Summary
 from inyeon.cli.demo.story import Story
 from inyeon.cli.demo.view import live_view, summary_table
 
 VIEW_S = 0.5
-SHOW_S = 1.0
 DEFAULT_PORTS = (7400, 7401, 7480)
 
 
@@ -50,7 +50,7 @@ async def run_demo(options: DemoOptions) -> int:
         story = Story(stage, people, options.seed)
         console = Console(stderr=options.as_json)
         helpers = [
-            asyncio.create_task(_show(stage, people, story.summary)),
+            asyncio.create_task(PageTeller(stage, people, story.summary).run()),
             asyncio.create_task(_measure(stage)),
         ]
         stop = asyncio.Event()
@@ -133,38 +133,6 @@ async def _measure(stage: Stage) -> None:
     while True:
         stage.measure()
         await asyncio.sleep(1.0)
-
-
-async def _show(stage: Stage, people: Cast, summary: Summary) -> None:
-    """Tells the status page what the devices say of themselves."""
-    shown: dict[str, int] = {}
-    names = {m.subject: m.name for m in people.members()}
-    while True:
-        await asyncio.sleep(SHOW_S)
-        for seen in list(stage.seen.values()):
-            facts = {
-                "name": f"{names[seen.subject]} ({seen.subject})",
-                "presence": seen.presence,
-                "preview": seen.preview,
-                "partner_preview": seen.partner_preview if seen.match_id else "",
-                "wait": seen.wait if not seen.match_id else "",
-                "partner": seen.matches[-1].partner_id if seen.match_id else "",
-                "cover": ", ".join(w for w in ("myself", "partner") if seen.covered(w)),
-                "media": f"{seen.media.get('decoded', 0)} frames in" if seen.match_id else "",
-            }
-            await stage.show("person", seen.subject, facts)
-            for caption in seen.captions[shown.get(seen.subject, 0) :]:
-                line = {
-                    "from": names.get(caption.author_id, caption.author_id),
-                    "text": caption.text,
-                    "tier": caption.tier,
-                    "untranslated": caption.untranslated,
-                }
-                await stage.show("line", caption.segment_id[:64], line)
-            shown[seen.subject] = len(seen.captions)
-        for step in summary.steps.values():
-            facts = {"title": step.title, "state": step.state.value, "detail": step.detail}
-            await stage.show("step", step.key, facts)
 
 
 def _draw(view: RenderableType, picture: Path) -> None:

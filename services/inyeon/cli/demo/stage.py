@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,13 +112,6 @@ class Stage:
                 return answer.json() if answer.status_code == 200 else None
         except httpx.HTTPError:
             return None
-
-    async def show(self, kind: str, key: str, facts: Mapping[str, Any]) -> None:
-        """Shows something on the status page; a page that is away is no failure of the demo."""
-        with contextlib.suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client:
-                body = {"kind": kind, "key": key, "facts": dict(facts)}
-                await client.post(self.addresses.page + "status/told", json=body)
 
     def measure(self) -> int:
         """Resident bytes of all processes now; keeps the peak."""

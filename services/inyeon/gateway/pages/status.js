@@ -87,7 +87,7 @@ const refresh = async () => {
       drawPeople(state.people);
       fill("matches", [...state.matches].reverse(), match);
       fill("lines", state.lines.slice(-20), line);
-      fill("steps", state.steps, step);
+      fill("steps", [...state.steps].sort((one, two) => one.order - two.order), step);
     }
     tell("live");
   } catch {
