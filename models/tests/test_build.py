@@ -44,12 +44,13 @@ def test_a_build_writes_files_and_an_index_of_them(
 def test_a_second_build_touches_nothing_and_needs_no_package(
     build: Callable[..., Built], tiny_manifest: MakeManifest, shelf: Path, tmp_path: Path
 ) -> None:
-    build(tiny_manifest())
+    manifest = tiny_manifest()
+    build(manifest)
     (tmp_path / "cache" / "tiny-1.0-py3-none-any.whl").unlink()
     for package in shelf.iterdir():
         package.unlink()
     before = (tmp_path / "out" / "one.bin").stat().st_mtime_ns
-    assert build(tiny_manifest()).fresh == frozenset()
+    assert build(manifest).fresh == frozenset()
     assert (tmp_path / "out" / "one.bin").stat().st_mtime_ns == before
 
 
