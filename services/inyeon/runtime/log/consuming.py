@@ -7,12 +7,12 @@ comes again changes nothing.
     await consume(log, "matching", [topics.VERDICTS], apply_verdict, store=store, clock=clock)
 
 What a handler raises decides what happens:
+
 - nothing: the effect is committed;
-- Unavailable, Overloaded, DeadlineExceeded: tried again, with growing pauses, for as long
-as it takes (order is
-  kept by waiting; nothing else of this member moves meanwhile);
-- PoisonRecord: the record goes to `<topic>.dlq`, and its key is refused until its dead letters are
-replayed;
+- Unavailable, Overloaded, DeadlineExceeded: tried again, with growing pauses, for as long as it
+  takes (order is kept by waiting; nothing else of this member moves meanwhile);
+- PoisonRecord: the record goes to `<topic>.dlq`, and its key is refused until its dead letters
+  are replayed;
 - anything else: tried `attempts` times, then like PoisonRecord with the reason HANDLER_FAILED.
 
 Past the limits of `PoisonLimit` the consumer raises ConsumerStopped. Back-pressure needs nothing: a

@@ -1,13 +1,11 @@
 """The embedded log: durable, in one SQLite file, for one machine.
 
 - `publish` returns when the records are fsynced; concurrent calls share an fsync
-(`embedded_writer.py`).
+  (`embedded_writer.py`).
 - Readers in this process are woken at once. Another process may share the file: its records and
-topics are seen within
-  0.1 s, offsets stay dense, nothing corrupts.
+  topics are seen within 0.1 s, offsets stay dense, nothing corrupts.
 - A consumer group lives in one process. When another process joins the group it takes it over:
-members here hold nothing
-  any more and their commits raise LogFenced.
+  members here hold nothing any more and their commits raise LogFenced.
 - The file must lie on a local disk (SQLite's write-ahead log needs shared memory).
 """
 

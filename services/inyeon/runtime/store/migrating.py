@@ -1,33 +1,27 @@
-"""Alembic for every service, one environment, one folder of revisions each.
+"""Alembic for every service: one environment, one folder of revisions each.
 
-How a service gets its tables:
-
-1. `services/inyeon/<service>/adapters/tables.py` builds its `MetaData` in code and passes it
-through `runtime_tables`:
+1. `inyeon/<service>/adapters/tables.py` builds the service's `MetaData` in code:
 
        TABLES = runtime_tables(MetaData())
+       stream_sessions = session_tables(TABLES)  # where the service has streams
        people = Table("people", TABLES, Column("user_id", Text, primary_key=True), ...)
 
-   A service with streams adds `stream_sessions = session_tables(TABLES)` of `runtime/streams`.
+2. Its revisions live in `inyeon/<service>/adapters/migrations/r0001_*.py`. Each one is written by
+   comparing the tables with the newest revision; read it, `ruff format` it, commit it:
 
-2. Its revisions live in `services/inyeon/<service>/adapters/migrations/r0001_*.py`. The first and
-every later one is
-   written by comparing the tables with the newest revision (read it, then `ruff format` it and
-   commit it):
+       from inyeon.gateway.adapters.tables import TABLES
+       from inyeon.runtime.store.migrating import migrations_of, write_revision
+       write_revision(TABLES, migrations_of("gateway"), "first tables")
 
-       python -c "from inyeon.runtime.store.migrating import write_revision, migrations_of; \
-from inyeon.gateway.adapters.tables import TABLES; print(write_revision(TABLES,
-migrations_of('gateway'), 'first tables'))"
-
-   Released revisions are never edited; before the first release the one revision may be deleted and
-   written anew.
+   Released revisions are never edited. Before the first release the one revision may be deleted
+   and written anew.
 
 3. `ground.store(service, TABLES)` brings the database to the newest revision at start, under the
-database's own lock, in one
-   transaction: after a crash either all of it is there or nothing.
+   database's own lock and in one transaction: after a crash all of it is there or nothing.
 
-4. A unit test keeps both in step: `assert migration_differences(TABLES, migrations_of("gateway"))
-== []`.
+4. A unit test keeps both in step:
+
+       assert migration_differences(TABLES, migrations_of("gateway")) == []
 
 The same revisions run on SQLite and PostgreSQL: use portable types (Text, BigInteger, LargeBinary,
 Boolean, Float) and `tables.COUNTER` for a number that the database counts up.
