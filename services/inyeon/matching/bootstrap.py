@@ -62,6 +62,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
             BackgroundTask("matching waves", lambda: run_waves(desk, settings.wave_every_s)),
             BackgroundTask("matching upkeep", lambda: run_upkeep(desk)),
             BackgroundTask("matching acknowledgements", acks.run),
+            BackgroundTask("matching sessions", acks.prune),
         ),
         ready=desk.hall.rebuilt.is_set,
         drain=stream.drain,

@@ -6,6 +6,8 @@ people with a heartbeat a second were 1,000 transactions a second.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from inyeon.runtime.clock import Clock
@@ -16,6 +18,9 @@ from inyeon.runtime.streams.sessions import SessionStore
 from inyeon_protos.matching.v1.matching_pb2 import SeekResponse
 
 EVERY_S = 0.25
+PRUNE_EVERY_S = 3600.0
+SESSIONS_KEPT = timedelta(days=1)
+"""A session that nobody resumed for a day is over."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +47,15 @@ class GroupAcks:
         while True:
             await self._clock.sleep(EVERY_S)
             await self.flush()
+
+    async def prune(self) -> None:
+        """Forgets sessions of yesterday, once an hour; with the store away, an hour later."""
+        while True:
+            try:
+                await self._sessions.prune(self._clock.now() - SESSIONS_KEPT)
+            except Unavailable as error:
+                _log.warning("sessions.store_away", error=str(error))
+            await self._clock.sleep(PRUNE_EVERY_S)
 
     async def flush(self) -> None:
         """Writes what is due; with the store away it stays due."""

@@ -12,7 +12,7 @@ from inyeon.matching.domain import scoring
 from inyeon.matching.domain.fitting import common_level, fits, speech_of
 from inyeon.matching.domain.languages import MAX_LEVEL, Routes
 from inyeon.matching.domain.people import AgeBand
-from inyeon.matching.domain.scoring import Patience
+from inyeon.matching.domain.scoring import Patience, wanted_similarity
 from inyeon.matching.domain.snapshot import Snapshot
 
 BLOCK_ROWS = 256
@@ -52,13 +52,18 @@ class _Found:
 def find_candidates(
     snapshot: Snapshot, routes: Routes, patience: Patience, seed: int
 ) -> Candidates:
-    """All pairs through the gates, scored. Age bands are looked at apart: a mixed pair is never
-    even formed.
+    """All pairs through the gates and both people's patience, scored.
+
+    Age bands are looked at apart: a mixed pair is never even formed.
     """
+    fitting = np.zeros(len(snapshot), np.int64)
+    wanted = wanted_similarity(patience, snapshot.waited_s).astype(np.float32)
     found = [
         part
         for band in (AgeBand.MINOR, AgeBand.ADULT)
-        for part in _within(snapshot, np.flatnonzero(snapshot.rows["age"] == band), routes)
+        for part in _within(
+            snapshot, np.flatnonzero(snapshot.rows["age"] == band), routes, wanted, fitting
+        )
     ]
     pairs = _Found(
         np.concatenate([part.one for part in found] or [np.zeros(0, np.int64)]),
@@ -66,29 +71,36 @@ def find_candidates(
         np.concatenate([part.similarity for part in found] or [np.zeros(0, np.float32)]),
         np.concatenate([part.level for part in found] or [np.zeros(0, np.uint8)]),
     )
-    size = len(snapshot)
-    fitting = np.bincount(pairs.one, minlength=size) + np.bincount(pairs.other, minlength=size)
-    return Candidates(
-        _ranked(_patient(pairs, snapshot, patience), snapshot, patience, seed), fitting
-    )
+    return Candidates(_ranked(pairs, snapshot, patience, seed), fitting)
 
 
-def _within(snapshot: Snapshot, band: NDArray[np.int64], routes: Routes) -> Iterator[_Found]:
+def _within(
+    snapshot: Snapshot,
+    band: NDArray[np.int64],
+    routes: Routes,
+    wanted: NDArray[np.float32],
+    fitting: NDArray[np.int64],
+) -> Iterator[_Found]:
+    """Pairs of one age band, a block at a time; counts everybody who fits into `fitting`."""
     rows = snapshot.rows[band]
     speech = speech_of(rows, routes)
     place = np.full(len(snapshot), -1, np.int64)
     place[band] = np.arange(len(band))
-    barred = place[snapshot.barred]
+    barred, picky = place[snapshot.barred], wanted[band]
     for start in range(0, len(band), BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, len(band))
         fit = fits(rows, speech, start, stop)
         _bar(fit, barred, start, stop)
+        fitting[band[start:stop]] += np.count_nonzero(fit, axis=1)
+        fitting[band[start:]] += np.count_nonzero(fit, axis=0)
+        similarity = _similarity(snapshot, place, start, stop)
+        fit &= similarity >= np.maximum(picky[start:stop, None], picky[None, start:])
         flat = np.flatnonzero(fit)
         one, other = np.divmod(flat, fit.shape[1])
-        similarity = _similarity(snapshot, place, start, stop).ravel().take(flat)
         one += start
         other += start
-        yield _Found(band[one], band[other], similarity, common_level(speech, one, other))
+        alike = similarity.ravel().take(flat)
+        yield _Found(band[one], band[other], alike, common_level(speech, one, other))
 
 
 def _bar(fit: NDArray[np.bool_], barred: NDArray[np.int64], start: int, stop: int) -> None:
@@ -112,15 +124,6 @@ def _similarity(
         elif product.size:
             cosine[np.ix_(at[mine] - start, at[theirs] - start)] = product
     return np.maximum(cosine, 0.0, out=cosine)
-
-
-def _patient(pairs: _Found, snapshot: Snapshot, patience: Patience) -> _Found:
-    wanted = np.array(
-        [scoring.wanted_similarity(patience, waited) for waited in snapshot.waited_s.tolist()],
-        np.float32,
-    )
-    keep = pairs.similarity >= np.maximum(wanted[pairs.one], wanted[pairs.other])
-    return _Found(pairs.one[keep], pairs.other[keep], pairs.similarity[keep], pairs.level[keep])
 
 
 def _ranked(pairs: _Found, snapshot: Snapshot, patience: Patience, seed: int) -> Edges:

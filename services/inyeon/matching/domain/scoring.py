@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 SCORE_VERSION = "linear-1"
 MEETING = 0.5
 INTERESTS = 1.0
@@ -43,8 +46,7 @@ class Patience:
     """Waiting beyond this raises the score no more, so that it never outweighs everything else."""
 
 
-def wanted_similarity(patience: Patience, waited_s: float) -> float:
-    """Smallest similarity that somebody accepts after waiting so long; 0 when anybody will do."""
-    if waited_s >= patience.relaxed_after_s:
-        return 0.0
-    return patience.start * (1.0 - waited_s / patience.relaxed_after_s)
+def wanted_similarity(patience: Patience, waited_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) smallest similarity that each accepts after waiting so long; 0 when anybody will do."""
+    left: NDArray[np.float64] = np.maximum(1.0 - waited_s / patience.relaxed_after_s, 0.0)
+    return patience.start * left

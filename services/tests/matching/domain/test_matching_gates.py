@@ -244,3 +244,72 @@ def test_people_beyond_one_block_of_rows_are_gated_and_compared_too() -> None:
         for mine, theirs in ((one, other), (other, one)):
             assert not mine.wish.genders or theirs.person.gender in mine.wish.genders
             assert not mine.wish.countries or theirs.person.country in mine.wish.countries
+
+
+FIT = Waiter(
+    AgeBand.ADULT,
+    Gender.FEMALE,
+    "US",
+    frozenset({Gender.FEMALE}),
+    frozenset({"US"}),
+    (("en", 5),),
+    True,
+    0,
+    (1, 2, 3),
+    0.0,
+    True,
+    5.0,
+    Verdict.CLEAR,
+    -5.0,
+    frozenset(),
+)
+
+SPOILT = {
+    "AGE_BAND": {"band": AgeBand.MINOR},
+    "AGE_UNKNOWN": {"band": AgeBand.UNKNOWN},
+    "GENDER": {"gender": Gender.MALE},
+    "GENDER_UNDECLARED": {"gender": Gender.UNKNOWN},
+    "GENDER_WANTED": {"wants": frozenset({Gender.MALE})},
+    "COUNTRY": {"country": "ES"},
+    "COUNTRY_UNDECLARED": {"country": ""},
+    "COUNTRY_WANTED": {"places": frozenset({"ES"})},
+    "LANGUAGE": {"tongues": (("fr", 5),)},
+    "LANGUAGE_TRANSLATION_UNWELCOME": {"tongues": (("es", 5),), "welcome": False},
+    "BLOCKED": {"bars": frozenset({(0, math.inf), (1, math.inf)})},
+    "REMATCH": {"bars": frozenset({(0, 1.0), (1, 1.0)})},
+    "AWAY": {"present": False},
+    "SAFETY_PASS": {"pass_left": 0.0},
+    "UNSURE": {"verdict": Verdict.UNSURE},
+    "PROTECT": {"verdict": Verdict.PROTECT},
+    "SANCTION": {"sanction_left": 1.0},
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("gate", SPOILT)
+def test_each_gate_alone_keeps_two_people_apart(gate: str, first: bool) -> None:
+    """Without any one of the gates this fails: the two fit in everything else."""
+    other = dataclasses.replace(FIT, **SPOILT[gate])  # type: ignore[arg-type] # by name
+    people = [other, FIT] if first else [FIT, other]
+    assert decide(pooled(people).snapshot(NOW), ANYBODY, 1).pairs == ()
+    waited = [dataclasses.replace(who, waited=1e6) for who in people]
+    assert decide(pooled(waited).snapshot(NOW), ANYBODY, 1).pairs == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"tongues": (("es", 5),)}, {"space": 2, "numbers": (1, 2)}, {"verdict": Verdict.NONE}],
+)
+def test_two_who_fit_in_everything_meet(change: dict[str, object]) -> None:
+    other = dataclasses.replace(FIT, **change)  # type: ignore[arg-type] # by name
+    assert len(decide(pooled([FIT, other]).snapshot(NOW), ANYBODY, 1).pairs) == 1
+
+
+def test_more_languages_than_a_word_has_bits_are_told_apart() -> None:
+    """70 tags, each spoken by two: only those two may meet, whatever word their bit is in."""
+    tags = [a + b for a in "abcdefg" for b in "abcdefghij"]
+    people = [dataclasses.replace(FIT, tongues=((tag, 3),)) for tag in tags for _ in range(2)]
+    wave = decide(pooled(people).snapshot(NOW), ANYBODY, 1)
+    assert sorted(tuple(sorted(pair)) for pair in numbers_of(wave)) == [
+        (2 * n, 2 * n + 1) for n in range(70)
+    ]
