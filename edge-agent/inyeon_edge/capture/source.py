@@ -34,7 +34,7 @@ class Pace:
     def __init__(self, fps: float | None, clock: Monotonic = time.monotonic) -> None:
         self._step_s = 1 / fps if fps else 0.0
         self._clock = clock
-        self._due_s = clock()
+        self._due_s = clock() - self._step_s  # the first frame is due at once
         self._closed = threading.Event()
 
     @property

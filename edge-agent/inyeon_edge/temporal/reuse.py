@@ -28,8 +28,9 @@ def psnr_db(one: Luma, other: Luma) -> float:
 class ReuseRule:
     """When a mask is used again."""
 
-    still_db: float = 37.0
-    """PSNR from which nothing moved. Measured on head-and-shoulders video; see the bench."""
+    still_db: float = 32.0
+    """PSNR from which nothing moved. On a head in a moving car 13 % of masks are reused for 0.0016
+    of IoU, in a still room 75 %; at 28 dB the car costs 0.007."""
     longest: int = 3
     """Reuses in a row: at 15 fps a mask is at most 0.27 s old."""
 

@@ -59,7 +59,11 @@ def test_a_bar_of_zero_always_covers() -> None:
     assert LocalCover({"Sexy": 0.0}).scored({"Sexy": 0.0}, 0.0)
 
 
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.sampled_from(CLASSES), st.floats(0, 1))))
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e6, 1e6), st.sampled_from(CLASSES), st.floats(0, 1)), max_size=30
+    )
+)
 def test_at_or_above_a_bar_is_always_covered(
     scores: list[tuple[float, str, float]],
 ) -> None:

@@ -159,14 +159,14 @@ def test_walkers_in_a_room_are_never_covered_by_the_local_rule(
     source = open_source(str(vision_data / "intel_one-by-one-person-detection.mp4"), None, False)
     reasons: Counter[str] = Counter()
     people = 0
-    for frame in islice(source.frames(), 0, None, 10):
+    for frame in islice(source.frames(), 0, None, 20):
         view = pipeline.process(
             Frame(fit(frame.image, 320, 240), frame.index, frame.index / 10), False
         )
         reasons[view.cover_reason] += 1
         people += view.person
     assert set(reasons) <= {"", "NOBODY"}
-    assert people > 40
+    assert people > 20
 
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 480), (176, 144), (1280, 720), (240, 320)])
