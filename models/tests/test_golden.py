@@ -15,7 +15,7 @@ def test_patterns_are_the_same_bits_everywhere() -> None:
     noise = golden.pattern(0, (1, 2, 2, 3))
     # (1 * 2654435761 mod 2^32) >> 8, over 2^24
     assert float(noise.ravel()[0]) == np.float32((2654435761 >> 8) / (1 << 24))
-    assert float(golden.pattern(1, (400,))[290]) == 290 / 291
+    assert float(golden.pattern(1, (400,))[290]) == np.float32(290 / 291)
     assert float(golden.pattern(1, (400,))[291]) == 0.0
     assert 0.0 <= float(noise.min()) <= float(noise.max()) < 1.0
 
