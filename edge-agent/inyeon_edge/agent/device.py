@@ -16,7 +16,7 @@ from inyeon_edge.agent.covers import Cause, Covers
 from inyeon_edge.agent.meeting import Meeting
 from inyeon_edge.agent.report import Report
 from inyeon_edge.agent.seams import PartnerPicture, Picture
-from inyeon_edge.errors import EdgeError, SourceError
+from inyeon_edge.errors import EdgeError, SourceError, UndecodableSource
 from inyeon_edge.uplink import facts
 from inyeon_edge.uplink.clock import Clock
 from inyeon_edge.uplink.facts import Action, Subject
@@ -61,6 +61,7 @@ class Device:
         self._heard: deque[str] = deque(maxlen=64)
         self._troubles: dict[tuple[str, str], float] = {}
         self._left = False
+        self.failure: EdgeError | None = None
         self.stopped = asyncio.Event()
 
     def wire(self, parts: Parts) -> None:
@@ -109,8 +110,13 @@ class Device:
         """So many frames were segmented and blurred."""
         self._report.blurred(frames)
 
-    def source_failed(self, error: SourceError) -> None:
-        """The source gives no picture; it is tried again."""
+    def source_failed(self, error: SourceError, at_start: bool) -> None:
+        """The source gives no picture; it is tried again, unless it never gave one that can be
+        read: then the agent ends."""
+        if at_start and isinstance(error, UndecodableSource):
+            self.failure = error
+            self.stopped.set()
+            return
         self._report.error("UNAVAILABLE", error.reason, error.field, str(error))
 
     # what the platform tells

@@ -42,7 +42,7 @@ class Watcher(Protocol):
     def saw_presence(self, presence: Presence) -> None: ...
     def covered_locally(self, on: bool, reason: str) -> None: ...
     def blurred(self, frames: int) -> None: ...
-    def source_failed(self, error: SourceError) -> None: ...
+    def source_failed(self, error: SourceError, at_start: bool) -> None: ...
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class PictureThread:
         problem = self._capture.problem
         if problem is not None and str(problem) != self._problem:
             self._problem = str(problem)
-            self._post(self._watcher.source_failed, problem)
+            self._post(self._watcher.source_failed, problem, self._figures.frames == 0)
         self._silent += 1
         if self._silent >= STALE_AFTER:
             self._tell(self._pipeline.no_picture(), self._local_reason)

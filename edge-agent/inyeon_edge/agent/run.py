@@ -87,6 +87,8 @@ class _Agent:
             await self._live(eyes, voice, observe, seek, chat)
         finally:
             await asyncio.to_thread(eyes.close)
+        if self._device.failure is not None:
+            raise self._device.failure
 
     def _wire(self, eyes: Eyes, voice: Voice, observe: Observe, seek: Seek | None) -> None:
         def meet(matched: Matched, call_failed: Callable[[str], None]) -> Meeting:
