@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
+from inyeon.moderation.api.http_errors import ErrorRoute
 from inyeon.moderation.app.reviewing import ROLE, Reviewing
 from inyeon.moderation.domain.cases import Case, Decision
 from inyeon.runtime.errors import InvalidRequest, NotAllowed, NotAuthenticated
@@ -90,7 +91,7 @@ def routes(
     reviewing: Reviewing, authenticate: Authenticate | None, *, development: bool
 ) -> APIRouter:
     """The router. Without development and without `authenticate` everything is refused."""
-    router = APIRouter()
+    router = APIRouter(route_class=ErrorRoute)
     caller = _caller(authenticate, development=development)
     _add_json(router, reviewing, caller)
     _add_page(router, reviewing, caller)
