@@ -3,6 +3,7 @@ match."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -122,7 +123,7 @@ class GrpcLink:
                 await self._call.write(message)
         except aio.AioRpcError as error:
             raise uplink_error(error) from error
-        except aio.UsageError as error:
+        except (aio.UsageError, asyncio.InvalidStateError) as error:
             raise StreamBroken(f"signalling: {error}") from error
 
 

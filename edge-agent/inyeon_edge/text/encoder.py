@@ -131,7 +131,7 @@ def _reduced(sentence: Float, folder: Path) -> InterestVector:
     """components @ (sentence - mean), scaled to length 1, as int8."""
     name = "interest_projection.npz"
     try:
-        with np.load(folder / name, allow_pickle=False) as archive:
+        with (folder / name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             mean = np.asarray(archive["mean"], np.float32)
             components = np.asarray(archive["components"], np.float32)
         reduced = np.asarray(components @ (sentence - mean), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Generic
@@ -98,7 +99,7 @@ class GrpcConnection(Generic[Req, Res]):
             await self._call.write(message)
         except aio.AioRpcError as error:
             raise uplink_error(error) from error
-        except aio.UsageError as error:
+        except (aio.UsageError, asyncio.InvalidStateError) as error:
             await self._raise_end(str(error))
 
     async def read(self) -> Res | None:
