@@ -34,15 +34,17 @@ _log = structlog.get_logger(__name__)
 async def read_tickets(desk: Desk, log: Log) -> None:
     """Keeps the pool as the log says, for as long as this task lives."""
     group = f"matching-pool-{desk.pool}-{desk.hall.epoch}"
-    member = await log.join(group, [TICKETS], desk.clock.now() - LOOK_BACK)
+    began = desk.clock.now()
+    member = await log.join(group, [TICKETS], began - LOOK_BACK)
     try:
         while True:
             records = await _poll(desk, member)
             if records:
                 await _take(desk, records)
                 await _commit(member, records)
-            else:
-                desk.hall.rebuilt.set()  # the end of what was there
+            # The end of what was there: nothing more, or, in a busy pool, only what came since.
+            if all(record.published_at > began for record in records):
+                desk.hall.rebuilt.set()
     finally:
         await member.close()
 
