@@ -32,12 +32,12 @@ from inyeon_protos.translation.v1 import translation_pb2_grpc
 
 WAIT_S = 15.0  # every wait ends by then; this machine may be busy
 REPOSITORY = Path(__file__).parents[3]
+TOOLS = Path(os.environ.get("INYEON_TOOLS_DIR", REPOSITORY / "build" / "tools"))
 
 
 def apertium_place() -> ApertiumPlace | None:
     """Apertium as `make setup` leaves it."""
-    tools = Path(os.environ.get("INYEON_TOOLS_DIR", REPOSITORY / "build" / "tools"))
-    return find(None, tools)
+    return find(None, TOOLS)
 
 
 @pytest.fixture(scope="session")
@@ -234,7 +234,7 @@ async def serving(folder: Path, settings: TranslationSettings) -> AsyncIterator[
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     """Translation with what is installed."""
-    settings = TranslationSettings(tools_dir=REPOSITORY / "build" / "tools")
+    settings = TranslationSettings(tools_dir=TOOLS)
     async with serving(tmp_path, settings) as running:
         yield running
 

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import InvalidRequest, SessionOver
 from inyeon.runtime.identity.statements import StatementVerifier
@@ -20,6 +22,8 @@ from inyeon.translation.app.ports import Post
 from inyeon.translation.app.typing_on import Revision
 from inyeon.translation.domain.conversation import Caption, Receipt
 from inyeon_protos.translation.v1 import translation_pb2 as pb
+
+_log = structlog.get_logger(__name__)
 
 CHECK_GRANTS_S = 5.0  # a grant lives 120 s; its end is told 5 s late at most
 
@@ -111,6 +115,7 @@ class ConverseHandler:
             resumed=info.resumed,
         )
         loop = asyncio.get_running_loop().create_task(desk.run())
+        loop.add_done_callback(lambda done: _end_if_broken(session, done))
         self._open[info.user_id, info.epoch] = _Open(desk, loop)
         letterbox = DeskLetterbox(self._conversations, desk)
         self._peers.hold(info.user_id, info.epoch, opening(letterbox))
@@ -152,6 +157,13 @@ class ConverseHandler:
 
     def _desk(self, session: Session[pb.ConverseResponse]) -> Desk:
         return self._open[session.info.user_id, session.info.epoch].desk
+
+
+def _end_if_broken(session: Session[pb.ConverseResponse], loop: asyncio.Task[None]) -> None:
+    """A stream without its loop would hold everything for ever: it ends, and the device resumes."""
+    if not loop.cancelled() and (error := loop.exception()) is not None:
+        _log.error("converse.loop_failed", error=type(error).__name__)
+        session.end(CloseReason.FAILED)
 
 
 def _revision(message: pb.Utterance) -> Revision:

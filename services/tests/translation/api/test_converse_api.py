@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from inyeon.translation.app.desk import Desk
 from inyeon.translation.domain import mac
 from inyeon_protos.translation.v1 import translation_pb2 as pb
 
@@ -221,6 +222,19 @@ async def test_talking_before_the_grant_is_refused(
     await ana.say("Hello!")
     await settled(lambda: ana.error is not None)
     assert refusal(ana.error)[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "GRANT_MISSING")
+
+
+async def test_a_defect_ends_the_stream_instead_of_holding_it(
+    pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: Desk) -> None:
+        raise RuntimeError("a defect")
+
+    ana, _ = pair
+    monkeypatch.setattr(Desk, "_work", broken)
+    await ana.say("Hello!")
+    await settled(lambda: ana.error is not None)
+    assert ana.error.code() is grpc.StatusCode.INTERNAL
 
 
 async def test_a_third_person_hears_nothing(
