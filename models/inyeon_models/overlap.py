@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -55,9 +57,10 @@ def overlap_table(folder: Path, data: Path) -> tuple[OverlapRow, ...]:
 def load_projection(path: Path) -> Projection:
     """Read a projection's .npz; raises SourceError naming a file that is absent or broken."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # from memory: numpy leaves a broken file open when it is not a zip
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return Projection(archive["mean"], archive["components"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise SourceError(f"{path.name}: not a projection ({error})") from error
 
 

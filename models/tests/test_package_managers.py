@@ -34,7 +34,7 @@ def test_a_failing_package_manager_is_quoted(
 ) -> None:
     _without_network(monkeypatch, shelf)
     absent = tiny_manifest().source_named("tiny").model_copy(update={"version": "9.9"})
-    with pytest.raises(FetchError, match=r"tiny 9.9: .*No matching distribution"):
+    with pytest.raises(FetchError, match=r"(?s)tiny 9.9: .*No matching distribution"):
         PackageManagers().download(absent, tmp_path)
 
 
