@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inyeon_edge.capture import open_source
-from inyeon_edge.capture.open import parse_scenario
+from inyeon_edge.capture.open import open_switchable, parse_scenario
 from inyeon_edge.capture.switchable import Step
 from inyeon_edge.errors import CameraVanished, UndecodableSource, UnknownSource
 
@@ -138,3 +138,20 @@ def test_scenarios_are_read_and_wrong_ones_refused() -> None:
     for spec in ("scenario:a@1", "scenario:a@0,b@0", "scenario:a", "scenario:@0", "scenario:a@x"):
         with pytest.raises(UnknownSource):
             parse_scenario(spec)
+
+
+def test_any_spec_can_be_switched_at_run_time() -> None:
+    source = open_switchable("drawn:empty-room", fps=None)
+    frames = source.frames()
+    room = next(frames).image
+    source.switch_to("drawn:cartoon")
+    shown = [frame.image for frame in islice(frames, 3)]
+    assert (shown[-1] != room).mean() > 0.5
+    assert source.spec == "drawn:cartoon"
+    source.close()
+
+
+def test_a_scenario_plays_its_first_step() -> None:
+    source = open_source("scenario:drawn:cartoon@0,drawn:empty-room@100", fps=None)
+    assert next(source.frames()).index == 0
+    source.close()
