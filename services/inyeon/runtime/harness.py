@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class _Process:
     _ground: SharedGround | None = None
     _servers: list[grpc.aio.Server] = field(default_factory=list)
     _http: HttpServer | None = None
+    _sock: socket.socket | None = None
     _tasks: list[BackgroundTask] = field(default_factory=list)
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _health: aio_health.HealthServicer = field(default_factory=aio_health.HealthServicer)
@@ -120,7 +122,12 @@ class _Process:
             self._running[-1].cancel()
 
     async def end(self) -> None:
-        """Runs closers in reverse order. The first error survives, the others are logged."""
+        """Runs closers in reverse order. The first error survives, the others are logged. What a
+        start that failed has opened is closed too.
+        """
+        await asyncio.gather(*(server.stop(0) for server in self._servers))
+        if self._sock is not None:
+            self._sock.close()
         closers = [*(self._ground.closers if self._ground else [])]
         closers += [closer for service in self.services for closer in service.closers]
         first: BaseException | None = None
@@ -153,15 +160,15 @@ class _Process:
                 (*self._grpc_names(), "grpc.health.v1.Health", reflection.SERVICE_NAME), public
             )
         host = self.settings.host
-        sock = bind_http(host, self.settings.http_port)
+        sock = self._sock = bind_http(host, self.settings.http_port)
         ports = Ports(
             bind_grpc(public, host, self.settings.grpc_port, "INYEON_GRPC_PORT"),
             bind_grpc(internal, host, self.settings.internal_port, "INYEON_INTERNAL_PORT"),
             sock.getsockname()[1],
         )
         for server in (public, internal):
-            await server.start()
             self._servers.append(server)
+            await server.start()
         routers = [service.routes for service in self.services if service.routes is not None]
         self._http = http = HttpServer(http_app(ground.metrics, lambda: self._ready, routers))
         self._tasks.append(BackgroundTask("http", lambda: http.serve(sockets=[sock])))

@@ -32,7 +32,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        RuntimeSettings().grpc_port = 1  # type: ignore[misc]
+        RuntimeSettings().grpc_port = 1
 
 
 @pytest.mark.parametrize(
