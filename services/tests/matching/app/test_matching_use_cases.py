@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -29,6 +31,7 @@ from inyeon.matching.app.pools import pool_state
 from inyeon.matching.app.ports import SignedPass
 from inyeon.matching.app.rebuild import take_over
 from inyeon.matching.app.renew import keep_tickets, renew_grants
+from inyeon.matching.app.running import run_upkeep
 from inyeon.matching.app.seek import seek
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.app.wave import run_wave
@@ -565,3 +568,25 @@ async def test_a_crowd_is_paired_in_one_wave_off_the_loop(scene: Scene) -> None:
     assert len(matches) == len(desk.hall.meetings) > 100
     users = [user for match in matches for user in match.users]
     assert len(users) == len(set(users))
+
+
+async def test_upkeep_renews_and_keeps_and_waits_for_what_is_away(scene: Scene) -> None:
+    scene.desk.hall.rebuilt.set()
+    await scene.person("ana")
+    upkeep = asyncio.create_task(run_upkeep(scene.desk))
+    try:
+        await scene.clock.advance(0.0)  # the task reads its clock first
+        scene.log.outage = True
+        await scene.clock.advance(31.0)
+        assert not upkeep.done()
+        scene.log.outage = False
+        await scene.clock.advance(1.0)
+        assert len(await tickets_in(scene.log)) == 2
+        await scene.clock.advance(29.0)
+        assert len(await tickets_in(scene.log)) == 2
+        await scene.clock.advance(1.0)
+        assert len(await tickets_in(scene.log)) == 3
+    finally:
+        upkeep.cancel()
+        with suppress(asyncio.CancelledError):
+            await upkeep
