@@ -23,7 +23,7 @@ NEXT_S = 0.5  # so often the thread looks whether it must stop
 STALE_AFTER = 4  # 4 x 0.5 s without a frame is "no picture", as capture itself says
 CALLER = "CALLER"
 
-Post = Callable[..., None]
+Post = Callable[..., object]
 """Hands a call to the loop's thread, in order."""
 
 

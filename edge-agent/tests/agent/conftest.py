@@ -65,6 +65,18 @@ class SmallPlatform(
         answer.expires_in.FromTimedelta(timedelta(minutes=15))
         return answer
 
+    async def Report(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def Block(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def Translate(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def Detect(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     async def Observe(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         self._remember(context)
         response = safety_pb2.ObserveResponse

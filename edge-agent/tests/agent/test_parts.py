@@ -126,7 +126,8 @@ def test_an_overlong_line_is_cut_and_a_lost_terminal_is_an_end() -> None:
 
 
 async def test_lines_reach_the_loop_and_the_end_is_told() -> None:
-    stream, taken, ended = io.BytesIO(b"a\n\n\xff\nb"), [], asyncio.Event()
+    taken: list[str] = []
+    stream, ended = io.BytesIO(b"a\n\n\xff\nb"), asyncio.Event()
     LineReader(stream.read, asyncio.get_running_loop(), taken.append, ended.set).start()
     await asyncio.wait_for(ended.wait(), 5)
     assert taken == ["a", "\udcff", "b"]

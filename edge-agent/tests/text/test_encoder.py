@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from inyeon_edge.errors import InputRefused, ModelCorrupt, ModelError, ModelMissing
-from inyeon_edge.text.encoder import FILES, encode_interests, quantise
+from inyeon_edge.text.encoder import FILES, Float, encode_interests, quantise
 from inyeon_edge.text.naming import model_name
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("onnxruntime")]
@@ -89,6 +89,6 @@ def test_names_come_from_the_index(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(arrays.arrays(np.float32, 16, elements=st.floats(-100, 100, width=32)))
-def test_quantised_values_are_within_half_a_step(values: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_quantised_values_are_within_half_a_step(values: Float) -> None:
     scale, steps = quantise(values)
     assert np.abs(steps * scale - values).max() <= scale / 2 + 1e-5

@@ -48,8 +48,14 @@ class Failing(safety_pb2_grpc.SafetyServiceServicer):
     def __init__(self, code: grpc.StatusCode, details: Any = None) -> None:
         self.code, self.status = code, details
 
+    async def Report(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def Block(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     async def Observe(self, request_iterator: Any, context: Any) -> Any:
-        trailing = ()
+        trailing: tuple[tuple[str, Any], ...] = ()
         if self.status is not None:
             trailing = (("grpc-status-details-bin", self.status.SerializeToString()),)
         await context.abort(self.code, "because", trailing_metadata=trailing)
