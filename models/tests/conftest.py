@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from inyeon_models import paths
 from inyeon_models.index import Entry
 from inyeon_models.manifest import Manifest, Product, Source, parse
+
+# Tests say nothing about speed: a loaded machine must not fail them.
+settings.register_profile("models", deadline=None)
+settings.load_profile("models")
 
 MakeManifest = Callable[..., Manifest]
 
