@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from inyeon.runtime.settings import StrictSettings
 
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
 
 
-class ModerationSettings(BaseSettings):
+class ModerationSettings(StrictSettings):
     """What an operator may set."""
 
     model_config = SettingsConfigDict(

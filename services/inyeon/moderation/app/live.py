@@ -50,17 +50,26 @@ class LiveSessions:
         return self._by_user.get(user_id)
 
     def hold(self, live: LiveSession) -> None:
-        """Takes a session in. Another session of the same user ends: two cameras could show two
-        pictures, and only the newest may earn a pass."""
+        """Takes a session in. Of two of the same user the one with the higher epoch stays, in
+        whatever order their opens got here: two cameras could show two pictures, and only the
+        newest may earn a pass."""
         before = self._by_user.get(live.user_id)
-        self._by_user[live.user_id] = live
-        if before is not None and not before.over:
-            before.over = True
-            if before.session_id != live.session_id:
-                before.device.superseded()
+        if before is None or before.epoch <= live.epoch:
+            self._by_user[live.user_id] = live
+            _pass_on(before, live)
+        else:
+            _pass_on(live, before)
 
     def release(self, live: LiveSession) -> None:
         """Lets a session go; does nothing where a newer one took over."""
         live.over = True
         if self._by_user.get(live.user_id) is live:
             del self._by_user[live.user_id]
+
+
+def _pass_on(older: LiveSession | None, newer: LiveSession) -> None:
+    if older is None or older.over:
+        return
+    older.over = True
+    if older.session_id != newer.session_id:
+        older.device.superseded()

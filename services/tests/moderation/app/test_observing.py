@@ -261,3 +261,13 @@ async def test_what_a_closed_stream_took_in_is_committed(room: Any, window: Make
     await room.commit.commit()
     assert device.acks == []
     assert (await room.ledger.stored_verdict("a")).verdict is Verdict.PROTECT
+
+
+async def test_the_higher_epoch_stays_whoever_comes_last(room: Any) -> None:
+    late = await room.streams.open("observe", "a", "c", "late")
+    newest, device = await room.open("a", "newest")
+    slow = type(device)()
+    live = await room.observe.open("a", "late", late.epoch, "", slow)
+    assert (slow.ended, live.over) == (True, True)
+    assert (device.ended, newest.over) == (False, False)
+    assert room.sessions.of("a") is newest
