@@ -21,7 +21,7 @@ from inyeon_edge.uplink.backoff import Backoff
 from inyeon_edge.uplink.clock import SystemClock
 from inyeon_edge.uplink.facts import Statement
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.engine("aiortc")]
 
 GRANT = Statement("k", b"grant", b"s" * 64)
 
