@@ -95,8 +95,8 @@ class RuntimeSettings(StrictSettings):
     jwks: str = ""
     """JWKS document of the issuer, a path or an http(s) URL. Empty: the development issuer's."""
     keys_dir: Path | None = None
-    """Folder of Ed25519 keys: `<service>.pem` signs, `<service>.pub.pem` verifies, `internal.pem` is
-    shared by all replicas. Development makes what is missing, under data_dir."""
+    """Folder of Ed25519 keys: `<service>.pem` signs, `<service>.pub.pem` verifies, `internal.pem`
+    is shared by all replicas. Development makes what is missing, under data_dir."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_streams: int = Field(default=20_000, ge=1)
     """RPCs under way in this process; more are refused with RESOURCE_EXHAUSTED."""
