@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-
-from inyeon.cli.app import app
 
 
 def main() -> None:
     """Runs the command line; exit codes are those of typer."""
+    # Before numpy loads: more BLAS threads than one fight with the loop, and a pass takes longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from inyeon.cli.app import app
+
     app(prog_name="inyeon")
 
 
