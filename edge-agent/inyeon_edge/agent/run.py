@@ -17,6 +17,7 @@ from inyeon_edge.agent.device import Device, Parts
 from inyeon_edge.agent.eyes import Eyes
 from inyeon_edge.agent.lines import LineReader
 from inyeon_edge.agent.meeting import Meeting
+from inyeon_edge.agent.memory import give_back, keep_small
 from inyeon_edge.agent.report import Report
 from inyeon_edge.agent.voice import Voice
 from inyeon_edge.errors import EdgeError
@@ -44,6 +45,7 @@ async def run_agent(settings: Settings, report: Report) -> None:
 
     Raises EdgeError where the device cannot start: models, source, ring, chat or interests.
     """
+    keep_small()
     chat = read_chat(settings.chat) if settings.chat is not None else []
     clock = SystemClock()
     folder = settings.data_dir.expanduser()
@@ -68,6 +70,7 @@ class _Agent:
                 encode_interests, settings.interests, settings.models_dir
             )
             wish = make_wish(parse_languages(settings.languages), vector)
+            give_back()
         eyes = Eyes(settings, self._device, self._clock, _poster(loop))
         try:
             client_id = _kept(self._ring, "client_id", random_id)

@@ -280,7 +280,7 @@ class ResumableStream(Generic[Req, Res]):
             left_s = self._token_ends_at_s - self._clock.monotonic()
             wait_s = max(0.2, left_s * self._spec.settings.renew_at)
             await self._clock.sleep(wait_s)
-            with contextlib.suppress(StreamBroken, TimeoutError):
+            with contextlib.suppress(UplinkError, TimeoutError):
                 async with asyncio.timeout(self._spec.settings.open_s):
                     token = await self._tokens.token(
                         self._spec.audience, left_s=max(5.0, left_s - wait_s + 1.0)
