@@ -108,3 +108,20 @@ def test_a_clip_that_cannot_be_read_ends_with_code_2(
     }
     assert run_with(given) == 2
     assert '"reason":"SOURCE_UNDECODABLE"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"source": "drawn:nothing"}, "SOURCE_UNKNOWN"),
+        ({"source": "drawn:empty-room", "models_dir": Path("/nowhere")}, "MODEL_MISSING"),
+        ({"source": "drawn:empty-room", "chat": Path("/nowhere")}, "CHAT_UNREADABLE"),
+        ({"source": "drawn:empty-room", "data_dir": Path("/dev/null")}, "RING_UNUSABLE"),
+    ],
+)
+def test_what_cannot_start_says_why_and_ends_with_code_2(
+    tmp_path: Path, given: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = {"models_dir": models_dir(), "data_dir": tmp_path, "json_events": True}
+    assert run_with({**common, **given}) == 2
+    assert f'"reason":"{reason}"' in capsys.readouterr().out

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inyeon_edge.errors import SettingsRefused, StreamBroken, StreamRefused
-from inyeon_edge.uplink.backoff import Backoff
+from inyeon_edge.uplink.backoff import CAP_S, Backoff
 from inyeon_edge.uplink.channel import GrpcTransport, open_channel, uplink_error
 from inyeon_edge.uplink.clock import ManualClock, SystemClock
 from inyeon_edge.uplink.facts import Subject
@@ -36,7 +36,7 @@ NAMES = ModelNames("nsfw", "1", "pca", "2")
 def test_waits_grow_within_their_bounds(seed: int, tries: int) -> None:
     backoff = Backoff(Random(seed))
     waits = [backoff.next_s() for _ in range(tries)]
-    steps = [min(10.0, 0.2 * 2**n) for n in range(tries)]
+    steps = [min(CAP_S, 0.2 * 2**n) for n in range(tries)]
     assert all(step / 2 <= wait <= step for wait, step in zip(waits, steps, strict=True))
     backoff.reset()
     assert backoff.next_s() <= 0.2
