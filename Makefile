@@ -34,7 +34,7 @@ $(VENV)/.bootstrap: requirements/bootstrap.txt
 
 $(VENV)/.run: $(VENV)/.bootstrap requirements/run.txt
 	@echo "installing what the platform and the agent need" $(TO)
-	@$(UV) pip install --python $(VENV) --require-hashes -r requirements/run.txt $(TO)
+	@$(UV) pip install --compile-bytecode --python $(VENV) --require-hashes -r requirements/run.txt $(TO)
 	@touch $@
 
 $(VENV)/.packages: $(VENV)/.run $(shell find protos/inyeon -name '*.proto') protos/generate.py $(wildcard */pyproject.toml)
@@ -44,7 +44,7 @@ $(VENV)/.packages: $(VENV)/.run $(shell find protos/inyeon -name '*.proto') prot
 
 $(VENV)/.dev: $(VENV)/.packages requirements/dev.txt
 	@echo "installing what tests and checks need" $(TO)
-	@$(UV) pip install --python $(VENV) --require-hashes -r requirements/dev.txt $(TO)
+	@$(UV) pip install --compile-bytecode --python $(VENV) --require-hashes -r requirements/dev.txt $(TO)
 	@touch $@
 
 .PHONY: setup

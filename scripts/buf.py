@@ -6,6 +6,7 @@ handed to buf, in protos/.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +43,11 @@ def _install() -> int:
 
 
 def _binary() -> Path:
-    """The platform's own program; npm's wrapper would need a Node on the path."""
-    found = sorted(BUF.glob("buf-*/bin/buf"))
-    if not found:
+    """The platform's own program, for Linux; elsewhere the one on the path."""
+    found = next(BUF.glob("buf-*/bin/buf"), None) or shutil.which("buf")
+    if found is None:
         raise SystemExit("buf is not installed: python scripts/buf.py install")
-    return found[0]
+    return Path(found)
 
 
 if __name__ == "__main__":
