@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from inyeon_edge.cli import app
-from inyeon_edge.memory import bound_heap
 
 
 def main() -> None:
     """Runs the command; the process ends with its exit code."""
-    bound_heap()
     app(prog_name="inyeon-edge")
 
 
