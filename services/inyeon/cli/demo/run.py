@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ from inyeon.cli.demo.story import Story
 from inyeon.cli.demo.view import live_view, summary_table
 
 VIEW_S = 0.5
+FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # rich names fonts of another host
 DEFAULT_PORTS = (7400, 7401, 7480)
 
 
@@ -138,7 +140,8 @@ async def _measure(stage: Stage) -> None:
 def _draw(view: RenderableType, picture: Path) -> None:
     drawer = Console(record=True, width=118, file=io.StringIO())
     drawer.print(view)
-    drawer.save_svg(str(picture), title="make demo")
+    drawing = drawer.export_svg(title="make demo")
+    picture.write_text(FONT_FACE.sub("", drawing))
 
 
 def _tell_logs(stage: Stage, console: Console) -> None:

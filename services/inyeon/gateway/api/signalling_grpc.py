@@ -64,6 +64,8 @@ class SignallingApi(edge_pb2_grpc.SignallingServiceServicer):
             await _failure_of(reading)
         finally:
             reading.cancel()
+            # Not left running: whoever closes the requests next would find them still being read.
+            await asyncio.wait([reading])
             self._sides.discard(side)
             self._peers.release(user_id, epoch)
             await side.leave()
