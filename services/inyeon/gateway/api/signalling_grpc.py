@@ -64,11 +64,13 @@ class SignallingApi(edge_pb2_grpc.SignallingServiceServicer):
             await _failure_of(reading)
         finally:
             reading.cancel()
-            # Not left running: whoever closes the requests next would find them still being read.
-            await asyncio.wait([reading])
             self._sides.discard(side)
             self._peers.release(user_id, epoch)
-            await side.leave()
+            try:
+                await side.leave()  # before anything that a second cancellation may cut short
+            finally:
+                # Left running, whoever closes the requests next would find them still being read.
+                await asyncio.wait([reading])
 
     async def drain(self) -> None:
         """Ends all signalling; devices open it again elsewhere."""
