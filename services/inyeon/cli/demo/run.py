@@ -24,7 +24,7 @@ from inyeon.cli.demo.page import PageTeller
 from inyeon.cli.demo.stage import Addresses, Stage
 from inyeon.cli.demo.steps import Summary
 from inyeon.cli.demo.story import Story
-from inyeon.cli.demo.view import live_view, summary_table
+from inyeon.cli.demo.view import live_view
 
 VIEW_S = 0.5
 FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # rich names fonts of another host
@@ -158,7 +158,5 @@ def _close(options: DemoOptions, summary: Summary, stage: Stage, console: Consol
         for step in summary.steps.values():
             sys.stdout.write(json.dumps({**asdict(step), "state": step.state.value}) + "\n")
         return
-    if not console.is_terminal:
-        console.print(summary_table(summary))
     verdict = "every step happened" if summary.succeeded else "not every step happened"
     console.print(f"{verdict} in {stage.elapsed_s():.0f} s")

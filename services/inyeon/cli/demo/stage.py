@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from inyeon.cli.demo.cast import Member
 from inyeon.cli.demo.processes import Child
@@ -114,9 +115,10 @@ class Stage:
             return None
 
     def measure(self) -> int:
-        """Resident bytes of all processes now; keeps the peak."""
+        """Resident bytes of all processes now, this one included; keeps the peak."""
         children = [self.platform, *self.devices.values()]
-        total = sum(c.rss_bytes() for c in children if c is not None)
+        own = psutil.Process().memory_info().rss
+        total = own + sum(c.rss_bytes() for c in children if c is not None)
         self.peak_rss = max(self.peak_rss, total)
         return total
 
