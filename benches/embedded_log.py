@@ -38,7 +38,7 @@ PUBLISHERS = 64
 SINGLES_EACH = 150
 PLAIN_APPENDS = 1_500
 ROUNDS = 200
-RUNS = 3  # the best one counts: others on the machine and its disk only ever slow us down
+RUNS = 3  # the median counts
 
 HEADERS = {
     "event_id": "3f0c3a52-8f3b-4a39-9d0a-0d6f6f7f2b11",
@@ -61,12 +61,12 @@ def main() -> int:
 
 async def _measure(folder: Path) -> list[Row]:
     records = _records(BATCH)
-    said = f"{PAYLOAD_BYTES}-byte records, seed {SEED}, batches of {BATCH}, best of {RUNS} runs"
+    said = f"{PAYLOAD_BYTES}-byte records, seed {SEED}, batches of {BATCH}, median of {RUNS} runs"
     progress(f"embedded log: {said}")
-    plain = max(_plain(folder / f"plain{i}.db", records) for i in range(RUNS))
+    plain = statistics.median(_plain(folder / f"plain{i}.db", records) for i in range(RUNS))
     batches = await _with_log(folder / "batches", lambda log: _batches(log, records))
     singles = await _with_log(folder / "singles", lambda log: _singles(log, records))
-    latency_ms = await _with_log(folder / "latency", lambda log: _latency_ms(log, records), min)
+    latency_ms = await _with_log(folder / "latency", lambda log: _latency_ms(log, records))
     singles_metric = f"single appends, {PUBLISHERS} publishers"
     return [
         Row(BENCH, "batched appends", batches, "records/s", 20_000.0),
@@ -83,12 +83,8 @@ def _records(count: int) -> list[NewRecord]:
     return [NewRecord("bench", key, draw.randbytes(PAYLOAD_BYTES), HEADERS) for key in keys]
 
 
-async def _with_log(
-    stem: Path,
-    measure: Callable[[EmbeddedLog], Awaitable[float]],
-    best: Callable[[Sequence[float]], float] = max,
-) -> float:
-    """The best of some runs, each on a new file."""
+async def _with_log(stem: Path, measure: Callable[[EmbeddedLog], Awaitable[float]]) -> float:
+    """The median of some runs, each on a new file."""
     values = []
     for i in range(RUNS):
         log = await EmbeddedLog.open(stem.with_suffix(f".{i}.db"))
@@ -97,7 +93,7 @@ async def _with_log(
             values.append(await measure(log))
         finally:
             await log.close()
-    return best(values)
+    return statistics.median(values)
 
 
 async def _batches(log: EmbeddedLog, records: Sequence[NewRecord]) -> float:

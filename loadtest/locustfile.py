@@ -27,6 +27,9 @@ from inyeon_protos.translation.v1 import translation_pb2, translation_pb2_grpc
 grpc_gevent.init_gevent()
 
 DIMS = 32
+TOPICS = 4
+TOPICS_EACH = 2
+TICK_S = 0.25
 TALK_S = 5.0
 TOKEN_S = 10.0  # one unary call on loopback; 10 s is a platform that hangs
 SEED = 20261123
@@ -37,7 +40,7 @@ PHRASES = {"en": "Where are you from?", "es": "¿De dónde eres?"}
 class Person(User):
     """Opens Observe and Seek, talks a little in each match, then looks again."""
 
-    wait_time = constant(1.0)
+    wait_time = constant(TICK_S)
     abstract = False
     count = 0
 
@@ -52,6 +55,7 @@ class Person(User):
         self.match_id = ""
         self.sought_at = 0.0
         self.matched_at = 0.0
+        self.told_alive_at = 0.0
         self.converse: LoadStream[Any, Any] | None = None
         self.channel = grpc.insecure_channel(str(self.host))
         self.tokens = self._tokens()
@@ -80,9 +84,10 @@ class Person(User):
         self.channel.close()
 
     @task
-    def second(self) -> None:
-        """One second of a device's life."""
-        self._say_alive()
+    def tick(self) -> None:
+        """A quarter of a second of a device's life."""
+        if time.monotonic() - self.told_alive_at >= 1.0:
+            self._say_alive()
         if self.match_id and self.converse is None and self.grant is not None:
             self._talk()
         if self.match_id and time.monotonic() - self.matched_at > TALK_S:
@@ -93,6 +98,7 @@ class Person(User):
                 stream.failure = ""
 
     def _say_alive(self) -> None:
+        self.told_alive_at = time.monotonic()
         sequence = self.observe.send(window=_window())
         self.sent["observe", sequence] = time.monotonic()
         heartbeat = matching_pb2.Heartbeat(safety_pass=self.safety_pass, present=True)
@@ -102,7 +108,7 @@ class Person(User):
         self.sought_at = time.monotonic()
         wish = matching_pb2.Wish(
             languages=[matching_pb2.SpokenLanguage(tag=self.language, level=5)],
-            interests=_vector([self.random.randint(-127, 127) for _ in range(DIMS)]),
+            interests=_vector(_interests(self.random)),
             translation_welcome=True,
         )
         self.seek.send(wish=wish)
@@ -210,6 +216,14 @@ def _window() -> safety_pb2.ObservationWindow:
     window.started_at.FromNanoseconds(time.time_ns() - 1_000_000_000)
     window.duration.FromSeconds(1)
     return window
+
+
+def _interests(draw: random.Random) -> list[int]:
+    """Two of four topics: people who share one have a cosine of about 0.5, others of about 0."""
+    chosen = draw.sample(range(TOPICS), TOPICS_EACH)
+    topics = [random.Random(f"{SEED} topic {number}") for number in chosen]
+    sums = [sum(topic.gauss(0, 30) for topic in topics) + draw.gauss(0, 10) for _ in range(DIMS)]
+    return [max(-127, min(127, round(value))) for value in sums]
 
 
 def _vector(values: list[int]) -> vector_pb2.Vector:
