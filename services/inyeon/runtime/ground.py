@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
+import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
 
 from inyeon.runtime.clock import Clock, SystemClock
+from inyeon.runtime.errors import Unavailable
 from inyeon.runtime.identity.statements import StatementSigner, StatementVerifier
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
 from inyeon.runtime.keyring import Keyring
@@ -25,6 +27,8 @@ from inyeon.runtime.store.port import Store
 from inyeon.runtime.store.sql import open_service_store
 
 MAINTAIN_EVERY_S = 60.0  # the shortest retention is 10 min: records outlive it by a tenth at most
+
+_log = structlog.get_logger(__name__)
 
 Closer = Callable[[], Awaitable[None]]
 
@@ -96,7 +100,10 @@ class SharedGround:
     async def _maintain(self) -> None:
         while True:
             await self.clock.sleep(MAINTAIN_EVERY_S)
-            await self.log.maintain()
+            try:
+                await self.log.maintain()
+            except Unavailable as error:  # the next round catches up; nothing depends on this one
+                _log.warning("log.maintenance_put_off", reason=error.reason)
 
     async def _close_channels(self) -> None:
         for channel in self._channels.values():
