@@ -85,7 +85,7 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
         ),
         ready=lambda: identifier.ready,
         drain=stream.drain,
-        closers=(close_engines,),
+        closers=(close_engines, identifier.unload),
         routes=http.routes(
             tiers.routes,
             apertium.state if apertium is not None else dict,

@@ -42,6 +42,10 @@ class Py3LangId:
         """Loads in a thread."""
         await asyncio.to_thread(self.load)
 
+    async def unload(self) -> None:
+        """Lets the model go at the end: gRPC keeps what it was given for as long as the process."""
+        self._ranker = None
+
     def scores(self, text: str) -> Mapping[str, float]:
         """As Identifier says; a caller before `warm` is done waits for the load."""
         if self._ranker is None:

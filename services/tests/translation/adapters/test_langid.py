@@ -59,3 +59,5 @@ async def test_it_loads_once_and_when_it_is_needed() -> None:
     assert max(identifier.scores("Where is the station?").items(), key=lambda kv: kv[1])[0] == "en"
     assert identifier.ready
     await identifier.warm()
+    await identifier.unload()
+    assert not identifier.ready
