@@ -6,6 +6,7 @@ import ipaddress
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -159,6 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'")
         self.send_header("Cross-Origin-Resource-Policy", "same-site")
         self.send_header("X-Content-Type-Options", "nosniff")
+        origin = self.headers.get("Origin", "")
+        if _is_loopback(urlsplit(origin).hostname or ""):
+            # A page of this machine may show the moving picture; browsers block it without CORS.
+            self.send_header("Access-Control-Allow-Origin", origin)
+            self.send_header("Vary", "Origin")
 
 
 def encode_jpeg(image: Image) -> bytes:

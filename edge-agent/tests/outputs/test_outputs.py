@@ -3,6 +3,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -108,6 +109,20 @@ def test_other_names_for_this_machine_are_refused(preview: PreviewOutput, host: 
     response = ask(preview, "/stream", host)
     assert response.status == 403
     hang_up(response)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [("http://127.0.0.1:7480", True), ("https://example.org", False), ("null", False)],
+)
+def test_only_pages_of_this_machine_may_show_the_picture(
+    preview: PreviewOutput, origin: str, allowed: bool
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", preview.port, timeout=5)
+    with closing(connection):
+        connection.request("GET", "/", headers={"Origin": origin})
+        said = connection.getresponse().getheader("Access-Control-Allow-Origin")
+    assert said == (origin if allowed else None)
 
 
 def test_viewers_are_bounded(preview: PreviewOutput) -> None:

@@ -24,6 +24,7 @@ const pictures = (facts) => {
   const shown = [[facts.preview, `What ${name} sends now`], [facts.partner_preview, `What ${name} sees of the partner now`]];
   return shown.filter(([source]) => source).map(([source, text]) => {
     const picture = make("img");
+    picture.crossOrigin = "anonymous"; // the previews allow pages of this machine, and only these
     picture.src = source;
     picture.alt = text;
     picture.title = text;
