@@ -24,6 +24,7 @@ from inyeon_edge.text.naming import model_name
 Float = NDArray[np.float32]
 
 DIMS = 512
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)  # the scale travels as float32
 MAX_TOKENS = 256  # about 200 words; cost grows with the length and an interest is a line or two
 MAX_TEXT_BYTES = 8192  # as long as a chat line may be
 FILES = (
@@ -68,9 +69,11 @@ def encode_interests(text: str, folder: Path) -> InterestVector:
 
 
 def quantise(values: Float) -> tuple[float, NDArray[np.int8]]:
-    """One scale and (dims,) int8 steps in [-127, 127]; zero stays zero. Error <= scale / 2."""
-    peak = float(np.abs(values).max(initial=0.0))
-    scale = peak / 127.0 if peak > 0 else 1.0
+    """One scale and (dims,) int8 steps in [-127, 127]; zero stays zero, and so does what float32
+    cannot scale. Error <= scale / 2.
+    """
+    scale = float(np.abs(values).max(initial=0.0)) / 127.0
+    scale = scale if scale >= SMALLEST_SCALE else 1.0
     steps = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
     return scale, steps
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -89,6 +89,7 @@ def test_names_come_from_the_index(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(arrays.arrays(np.float32, 16, elements=st.floats(-100, 100, width=32)))
+@example(np.full(16, 1e-45, np.float32))
 def test_quantised_values_are_within_half_a_step(values: Float) -> None:
     scale, steps = quantise(values)
     assert np.abs(steps * scale - values).max() <= scale / 2 + 1e-5
