@@ -115,8 +115,12 @@ class Stage:
             self._spawn(task.run())
 
     async def kill(self) -> None:
-        """As much like kill -9 as one process can do to itself: nothing is drained."""
+        """As much like kill -9 as one process can do to itself: no device is told. (A process that
+        is really killed is in test_matching_killed.py.)"""
         await self.server.stop(None)
+        # The connections are cut by now; what still runs would wait for ever for a closed store.
+        if self.service.drain is not None:
+            await self.service.drain()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
