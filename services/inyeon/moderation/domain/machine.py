@@ -103,7 +103,8 @@ class VerdictMachine:
         passed."""
         clearing = self.policy.clearing
         since_s = 1.0 if self._last_s is None else max(0.0, now_s - self._last_s)
-        if self.silent(now_s):
+        # A restored machine knows of no silence: what its snapshot holds goes on.
+        if self._last_s is not None and self.silent(now_s):
             self.quiet_s, self.quiet_windows = 0.0, 0
         self._last_s = now_s
         self._budget_s = min(self._budget_s + since_s, clearing.longest_credit_s)
