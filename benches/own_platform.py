@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from inyeon.cli.ports import free_ports
 
 BIN = Path(sys.executable).parent
 START_S = 60.0  # a cold platform on a busy machine; warm 3 s
@@ -55,15 +56,6 @@ def own_platform(folder: Path) -> Iterator[OwnPlatform]:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _wait_ready(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:

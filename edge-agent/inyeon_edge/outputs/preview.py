@@ -93,7 +93,7 @@ class _Newest:
         seen = 0
         while True:
             with self._ready:
-                came = self._ready.wait_for(lambda: self._ended or self._number > seen, IDLE_S)  # noqa: B023
+                came = self._ready.wait_for(lambda: self._ended or self._number > seen, IDLE_S)  # noqa: B023 - called before the next turn
                 if not came or self._ended or self._image is None:
                     return
                 seen, image = self._number, self._image

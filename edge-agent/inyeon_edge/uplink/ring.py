@@ -147,7 +147,7 @@ class DiskRing:
             self._dropped += self._delete("key = ?", row[0])
 
     def _delete(self, where: str, value: float) -> int:
-        statement = f"DELETE FROM pending WHERE {where} RETURNING length(payload)"  # noqa: S608
+        statement = f"DELETE FROM pending WHERE {where} RETURNING length(payload)"  # noqa: S608 - our own text
         rows = self._db.execute(statement, (value,)).fetchall()
         self._size_bytes -= sum(int(row[0]) + ROW_BYTES for row in rows)
         return len(rows)

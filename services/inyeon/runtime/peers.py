@@ -5,7 +5,7 @@ Single process: `LocalPeers`. Several: `RemotePeers` (`peers_grpc`) over a stati
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 Delivery = Callable[[str, bytes], bool]
@@ -30,9 +30,6 @@ class Peers(Protocol):
         none.
         """
         ...
-
-
-PeerCall = Callable[[str, str, bytes], Awaitable[bool]]
 
 
 class LocalPeers:

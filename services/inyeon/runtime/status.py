@@ -37,11 +37,6 @@ def unexpected() -> Any:
     return to_grpc_status(InyeonError("internal error", reason="INTERNAL"))
 
 
-def code_name(error: InyeonError) -> str:
-    """Name of the error's gRPC code."""
-    return error.code.name
-
-
 OK = grpc.StatusCode.OK.name
 
 

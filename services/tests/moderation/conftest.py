@@ -40,7 +40,7 @@ from inyeon.runtime.identity.signing import Ed25519Signer
 from inyeon.runtime.log import topics
 from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import Record
-from inyeon.runtime.peers import Delivery
+from inyeon.runtime.peers import LocalPeers
 from inyeon.runtime.store.migrating import migrations_of
 from inyeon.runtime.store.sql import SqlStore, temporary_store
 from inyeon.runtime.store.tables import outbox
@@ -124,25 +124,6 @@ class TestDevice:
 
     def superseded(self) -> None:
         self.ended = True
-
-
-class LocalPeers:
-    """Peers of one process, for tests."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, tuple[int, Delivery]] = {}
-
-    def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
-        if epoch >= self.held.get(user_id, (0, deliver))[0]:
-            self.held[user_id] = (epoch, deliver)
-
-    def release(self, user_id: str, epoch: int) -> None:
-        if self.held.get(user_id, (0, None))[0] == epoch:
-            del self.held[user_id]
-
-    async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
-        held = self.held.get(user_id)
-        return held is not None and held[1](type_name, payload)
 
 
 @dataclass

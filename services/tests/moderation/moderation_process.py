@@ -29,30 +29,11 @@ from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier, audience_
 from inyeon.runtime.interceptors import Access, Gate
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.topics import all_specs
-from inyeon.runtime.peers import Delivery
+from inyeon.runtime.peers import LocalPeers
 from inyeon.runtime.ratelimit import Rate, RateLimiter
 from inyeon.runtime.service import Service
 from inyeon.runtime.store.sql import SqlStore, open_service_store
 from inyeon.runtime.telemetry import RpcMetrics
-
-
-class LocalPeers:
-    """Peers of one process."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, tuple[int, Delivery]] = {}
-
-    def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
-        if epoch >= self.held.get(user_id, (0, deliver))[0]:
-            self.held[user_id] = (epoch, deliver)
-
-    def release(self, user_id: str, epoch: int) -> None:
-        if self.held.get(user_id, (0, None))[0] == epoch:
-            del self.held[user_id]
-
-    async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
-        held = self.held.get(user_id)
-        return held is not None and held[1](type_name, payload)
 
 
 def key_of(folder: Path) -> Ed25519PrivateKey:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from inyeon.cli.demo.stage import Addresses, Stage
 from inyeon.cli.demo.steps import Summary
 from inyeon.cli.demo.story import Story
 from inyeon.cli.demo.view import live_view
+from inyeon.cli.ports import free_ports, is_free
 
 VIEW_S = 0.5
 FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # rich names fonts of another host
@@ -90,27 +90,9 @@ async def _until_stopped(story: Story, stop: asyncio.Event) -> bool:
 
 def _addresses(options: DemoOptions) -> Addresses:
     ports = list(DEFAULT_PORTS)
-    if options.free_ports or not all(_is_free(port) for port in ports):
-        ports = _free_ports(len(ports))
+    if options.free_ports or not all(is_free(port) for port in ports):
+        ports = free_ports(len(ports))
     return Addresses(*ports)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextlib.contextmanager

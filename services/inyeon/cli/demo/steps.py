@@ -12,7 +12,6 @@ class StepState(Enum):
     OPEN = "open"
     DONE = "done"
     FAILED = "failed"
-    INFO = "info"
 
 
 @dataclass(slots=True)
@@ -39,6 +38,4 @@ class Summary:
     @property
     def succeeded(self) -> bool:
         """Every step was done."""
-        return bool(self.steps) and all(
-            s.state in (StepState.DONE, StepState.INFO) for s in self.steps.values()
-        )
+        return bool(self.steps) and all(s.state is StepState.DONE for s in self.steps.values())

@@ -16,7 +16,6 @@ MARKS = {
     StepState.OPEN: ("…", "dim"),
     StepState.DONE: ("✓", "green"),
     StepState.FAILED: ("✗", "red"),
-    StepState.INFO: ("i", "cyan"),
 }
 TONES = {"CLEAR": "green", "UNSURE": "yellow", "PROTECT": "red"}
 

@@ -137,14 +137,5 @@ def held(
     return [Held(i, key, None if gone else b"", _moment(us)) for i, key, gone, us in rows]
 
 
-def has_changed(connection: sqlite3.Connection, versions: dict[int, int]) -> bool:
-    """Another connection has committed since this one was asked last; `versions` remembers by
-    connection."""
-    found = int(connection.execute("PRAGMA data_version").fetchone()[0])
-    before = versions.get(id(connection))
-    versions[id(connection)] = found
-    return found != before
-
-
 def _moment(us: int) -> datetime:
     return datetime.fromtimestamp(us / 1e6, UTC)

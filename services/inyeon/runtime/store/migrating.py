@@ -38,7 +38,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -97,11 +96,6 @@ def migration_differences(tables: MetaData, folder: Path) -> list[str]:
         upgrade(connection, tables, folder)
         context = MigrationContext.configure(connection)
         return [repr(difference) for difference in compare_metadata(context, tables)]
-
-
-def newest_revision(folder: Path) -> str | None:
-    """Name of the newest revision in a folder."""
-    return ScriptDirectory(str(_ENVIRONMENT), version_locations=[str(folder)]).get_current_head()
 
 
 def _config(connection: Connection, tables: MetaData, folder: Path) -> Config:
