@@ -8,5 +8,7 @@ compile() {
 }
 compile bootstrap
 compile run
+compile stack --constraints requirements/run.txt
 compile dev --constraints requirements/run.txt
+compile triton
 compile chart

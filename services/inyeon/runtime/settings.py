@@ -100,6 +100,27 @@ class RuntimeSettings(StrictSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_streams: int = Field(default=20_000, ge=1)
     """RPCs under way in this process; more are refused with RESOURCE_EXHAUSTED."""
+    kafka_servers: tuple[str, ...] = ()
+    """Bootstrap servers (host:port) of the log; JSON list in the environment. Empty: the embedded
+    log under data_dir."""
+    kafka_replication: int = Field(default=1, ge=1, le=7)
+    """Replicas of each topic that is created here; 3 in production, with min ISR 2."""
+    kafka_security: Literal["plaintext", "ssl", "sasl_ssl"] = "plaintext"
+    """Outside development plaintext needs `insecure`."""
+    kafka_username: str = ""
+    """SCRAM-SHA-512, with sasl_ssl."""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca: Path | None = None
+    """CA certificates of the brokers; None: the system's."""
+    database_url: SecretStr = SecretStr("")
+    """postgresql://user:password@host:port/inyeon_{service}: one database for each service. Empty:
+    SQLite files under data_dir."""
+    database_connections: int = Field(default=8, ge=3, le=200)
+    """Connections of one service's pools in this process, writers and readers together."""
+    relay: bool = True
+    """This process publishes its outboxes itself; False leaves it to `inyeon serve relay`."""
+    insecure: bool = False
+    """Allows plaintext to the log outside development."""
 
     @property
     def development(self) -> bool:
@@ -111,6 +132,9 @@ class RuntimeSettings(StrictSettings):
         """Where keys are."""
         return self.keys_dir or self.data_dir / "keys"
 
+    def _log_in_plaintext(self) -> bool:
+        return bool(self.kafka_servers) and self.kafka_security == "plaintext" and not self.insecure
+
     @model_validator(mode="after")
     def _refuse_defaults_outside_development(self) -> Self:
         if self.development:
@@ -119,6 +143,7 @@ class RuntimeSettings(StrictSettings):
             "INYEON_ISSUER": self.issuer == DEVELOPMENT_ISSUER,
             "INYEON_JWKS": not self.jwks,
             "INYEON_KEYS_DIR": self.keys_dir is None,
+            "INYEON_KAFKA_SECURITY": self._log_in_plaintext(),
         }
         for name in (name for name, is_default in unsafe.items() if is_default):
             message = f"{name} must be set outside development: its default proves nothing"
