@@ -12,7 +12,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inyeon.moderation.domain.observation import CLASSES
-from inyeon.moderation.domain.policy import Clearing, KOfN, PartnerTrust, Policy, Rule
+from inyeon.moderation.domain.policy import (
+    Bank,
+    Clearing,
+    KOfN,
+    Mark,
+    PartnerTrust,
+    Policy,
+    Rule,
+    SecondOpinion,
+)
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import PolicyRefused
 
@@ -21,6 +30,8 @@ MAX_BYTES = 65_536  # the shipped policy needs 4 KiB; the document travels in on
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 ClassName = Literal["Drawing", "Hentai", "Neutral", "Porn", "Sexy"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Reason = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +58,8 @@ class _KOfN(_Shape):
 
 
 class _Rule(_Shape):
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    reason: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")
+    name: Name
+    reason: Reason
     classes: tuple[ClassName, ...] = Field(min_length=1)
     threshold: Share
     then: Literal["PROTECT", "UNSURE"]
@@ -97,6 +108,60 @@ class _Partner(_Shape):
     escalate_below: Share = 0.6
 
 
+class _Bank(_Shape):
+    name: Name
+    threshold: Share
+    reasons: tuple[Reason, ...] = Field(min_length=1, max_length=64)
+
+
+class _Mark(_Shape):
+    name: Name
+    reason: Reason
+    classes: tuple[ClassName, ...] = Field(min_length=1)
+    protect_from: Share
+    clear_below: Share
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Mark:
+        if self.clear_below > self.protect_from:
+            raise ValueError("clear_below must not be above protect_from")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must differ")
+        return self
+
+    def build(self) -> Mark:
+        return Mark(**self.model_dump())
+
+
+class _SecondOpinion(_Shape):
+    banks: tuple[_Bank, ...] = Field(default=(), max_length=64)
+    head: tuple[_Mark, ...] = Field(default=(), max_length=16)
+    image: tuple[_Mark, ...] = Field(default=(), max_length=16)
+    evidence: bool = False
+    evidence_expires_s: float = Field(default=30.0, ge=1, le=300, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> _SecondOpinion:
+        for what, items in (("banks", self.banks), ("head", self.head), ("image", self.image)):
+            if len({item.name for item in items}) != len(items):
+                raise ValueError(f"{what} must have different names")
+        reasons = [reason for bank in self.banks for reason in bank.reasons]
+        if len(set(reasons)) != len(reasons):
+            raise ValueError("a reason leads to one bank")
+        if self.evidence and not self.image:
+            raise ValueError("evidence needs marks for the image models")
+        return self
+
+    def build(self) -> SecondOpinion:
+        return SecondOpinion(
+            banks=tuple(Bank(**bank.model_dump()) for bank in self.banks),
+            head=tuple(mark.build() for mark in self.head),
+            image=tuple(mark.build() for mark in self.image),
+            evidence=self.evidence,
+            evidence_expires_s=self.evidence_expires_s,
+        )
+
+
 class _File(_Shape):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     rules: tuple[_Rule, ...] = Field(min_length=1, max_length=64)
@@ -104,6 +169,7 @@ class _File(_Shape):
     partner: _Partner = _Partner()
     end_match_after_s: float | None = Field(default=None, ge=0, le=3600, allow_inf_nan=False)
     cover_at: dict[ClassName, Share] = {}
+    second_opinion: _SecondOpinion = _SecondOpinion()
 
     @model_validator(mode="after")
     def _distinct(self) -> _File:
@@ -152,4 +218,5 @@ def _build(shape: _File, document: bytes) -> Policy:
         partner=PartnerTrust(**shape.partner.model_dump()),
         end_match_after_s=shape.end_match_after_s,
         cover_at={str(name): at for name, at in shape.cover_at.items()},
+        opinions=shape.second_opinion.build(),
     )

@@ -16,6 +16,7 @@ class Action(Enum):
     CLEAR = "CLEAR"
     WARN = "WARN"
     END = "END"
+    SEND_EVIDENCE = "SEND_EVIDENCE"
 
 
 @dataclass(frozen=True, slots=True)

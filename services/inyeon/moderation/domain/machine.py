@@ -9,12 +9,18 @@ skewed or jump.
     UNKNOWN --first quiet--> CLEAR <--quiet, seen, held-- UNSURE, PROTECT
     any but PROTECT --band held, UNSURE rule--> UNSURE (and an escalation)
     any --PROTECT rule--> PROTECT
+
+A second opinion counts only for the escalation that stands: any change of the verdict closes it.
+
+    any but PROTECT --opinion PROTECT--> PROTECT
+    UNSURE --opinion CLEAR--> CLEAR, at once where it is quiet, else after `first_clear_s` of quiet
 """
 
 from __future__ import annotations
 
 from inyeon.moderation.domain.evidence import Evidence
 from inyeon.moderation.domain.observation import PRESENT, Presence, Scores, Subject, Window
+from inyeon.moderation.domain.opinions import Opinion
 from inyeon.moderation.domain.policy import Policy
 from inyeon.moderation.domain.trust import PartnerView
 from inyeon.moderation.domain.verdict import (
@@ -36,7 +42,9 @@ class VerdictMachine:
     __slots__ = (
         "_budget_s",
         "_last_s",
+        "_window_id",
         "covered",
+        "escalation",
         "evidence",
         "partner",
         "policy",
@@ -45,6 +53,7 @@ class VerdictMachine:
         "quiet_windows",
         "reason",
         "verdict",
+        "vouched",
     )
 
     def __init__(self, policy: Policy, stored: Verdict = Verdict.UNKNOWN, reason: str = "") -> None:
@@ -57,7 +66,12 @@ class VerdictMachine:
         self.quiet_windows = 0
         self.presence = Presence.UNKNOWN
         self.covered = False
+        self.escalation = ""
+        """Id of the escalation that waits for a second opinion; empty: none."""
+        self.vouched = False
+        """A second opinion said CLEAR: the way back from UNSURE is short."""
         self._last_s: float | None = None
+        self._window_id = 0
         self._budget_s = 0.0
 
     def observe(self, window: Window, now_s: float) -> Step:
@@ -65,6 +79,7 @@ class VerdictMachine:
         if window.subject is Subject.PARTNER:
             raise ValueError("a window about the partner moves the partner's machine: corroborate")
         earned_s = self._arrive(window, now_s)
+        self._window_id = window.window_id
         self.presence, self.covered = window.presence, window.covered
         if window.scores is None or window.presence is Presence.NO_PICTURE:
             return NOTHING
@@ -92,6 +107,25 @@ class VerdictMachine:
         still talks."""
         fit = self.verdict is Verdict.CLEAR and self.presence in PRESENT and not self.covered
         return fit and not self.silent(now_s)
+
+    def escalated(self, escalation_id: str) -> None:
+        """An escalation was raised; from now on only opinions about this one count."""
+        self.escalation, self.vouched = escalation_id, False
+
+    def opinion(self, given: Opinion, now_s: float) -> Transition | None:
+        """Takes a second opinion in; None where it changes nothing: one about an escalation that
+        the verdict has left behind, UNSURE, or no answer at all."""
+        judged = given.judged
+        if not self.escalation or given.escalation_id != self.escalation or judged.degraded:
+            return None
+        if judged.verdict is Verdict.PROTECT and self.verdict is not Verdict.PROTECT:
+            rule = f"second opinion ({given.source.value})"
+            why = Explanation(rule, judged.confidence, 0.0, 0.0, (), models=judged.models)
+            return self._move(Verdict.PROTECT, judged.reason, why)
+        if judged.verdict is Verdict.CLEAR and self.verdict is Verdict.UNSURE:
+            self.vouched = True
+            return self._clear_now(now_s)
+        return None
 
     def dismiss(self) -> Transition:
         """A reviewer said that the protection was wrong: UNSURE, from where quiet leads to CLEAR as
@@ -170,9 +204,14 @@ class VerdictMachine:
 
     def _quiet_enough(self) -> bool:
         clearing = self.policy.clearing
-        first = self.verdict is Verdict.UNKNOWN
-        needed_s = clearing.first_clear_s if first else clearing.clear_s
+        short = self.verdict is Verdict.UNKNOWN or self.vouched
+        needed_s = clearing.first_clear_s if short else clearing.clear_s
         return self.quiet_windows >= clearing.windows_at_least and self.quiet_s >= needed_s
+
+    def _clear_now(self, now_s: float) -> Transition | None:
+        """CLEAR at once, where what came last was quiet for more than one window."""
+        enough = self.quiet_windows >= self.policy.clearing.windows_at_least
+        return self._clear(self._window_id) if enough and not self.silent(now_s) else None
 
     def _clear(self, window_id: int) -> Transition:
         value = max((e.value for e in self.evidence), default=0.0)
@@ -187,6 +226,7 @@ class VerdictMachine:
     def _move(self, after: Verdict, reason: str, why: Explanation) -> Transition:
         before, self.verdict, self.reason = self.verdict, after, reason
         self.quiet_s, self.quiet_windows = 0.0, 0
+        self.escalation, self.vouched = "", False
         if reason == DISMISSED:
             for evidence in self.evidence:
                 evidence.forget()

@@ -84,6 +84,52 @@ class PartnerTrust:
 
 
 @dataclass(frozen=True, slots=True)
+class Bank:
+    """Confirmed cases of some reasons, as embeddings."""
+
+    name: str
+    threshold: float
+    """Cosine from which a picture counts as one of them, (0, 1]."""
+    reasons: tuple[str, ...]
+    """Confirmed cases of these reasons enter it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a heavier model is asked about: the sum of some of its classes."""
+
+    name: str
+    reason: str
+    classes: tuple[str, ...]
+    protect_from: float
+    """(0, 1]."""
+    clear_below: float
+    """At most `protect_from`; between the two the model is unsure as well."""
+
+    def value(self, scores: Mapping[str, float]) -> float:
+        """Sum of the mark's classes."""
+        return sum(scores[name] for name in self.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What escalations are judged by. The default judges nothing: every one waits for a person."""
+
+    banks: tuple[Bank, ...] = ()
+    head: tuple[Mark, ...] = ()
+    """Of the head on the embedding."""
+    image: tuple[Mark, ...] = ()
+    """Of the image models, on consented evidence."""
+    evidence: bool = False
+    """Devices may be asked for one picture, where the person agrees."""
+    evidence_expires_s: float = 30.0
+
+    def bank_of(self, reason: str) -> str | None:
+        """The bank that a confirmed case of this reason enters."""
+        return next((bank.name for bank in self.banks if reason in bank.reasons), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything that turns windows into verdicts, and verdicts into directives."""
 
@@ -97,3 +143,4 @@ class Policy:
     """A match ends after so long under PROTECT; None: moderation ends none."""
     cover_at: Mapping[str, float] = field(default_factory=dict)
     """Class name to mean at which a device covers by itself, at once."""
+    opinions: SecondOpinion = field(default_factory=SecondOpinion)

@@ -5,7 +5,7 @@ Only lengths of time are kept, no points of monotonic time: those mean nothing i
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from inyeon.moderation.domain.evidence import Evidence
 from inyeon.moderation.domain.machine import VerdictMachine
@@ -38,11 +38,14 @@ class Snapshot(TypedDict):
     quiet_windows: int
     trust: float
     evidence: dict[str, EvidenceState]
+    escalation: NotRequired[str]
+    """The escalation that waits for a second opinion."""
+    vouched: NotRequired[bool]
 
 
 def take(machine: VerdictMachine) -> Snapshot:
     """The machine's state now; rules that hold nothing are left out."""
-    return Snapshot(
+    saved = Snapshot(
         format=FORMAT,
         policy_version=machine.policy.version,
         verdict=machine.verdict.value,
@@ -52,6 +55,9 @@ def take(machine: VerdictMachine) -> Snapshot:
         trust=machine.partner.trust,
         evidence={e.rule.name: _bucket(e) for e in machine.evidence if e.windows or e.band_windows},
     )
+    if machine.escalation:  # most sessions never have one: their rows stay as small as they are
+        saved["escalation"], saved["vouched"] = machine.escalation, machine.vouched
+    return saved
 
 
 def restore(policy: Policy, saved: Snapshot) -> VerdictMachine:
@@ -61,6 +67,8 @@ def restore(policy: Policy, saved: Snapshot) -> VerdictMachine:
     machine.verdict = Verdict(saved["verdict"])
     machine.reason = saved["reason"]
     machine.partner.trust = saved["trust"]
+    machine.escalation = saved.get("escalation", "")
+    machine.vouched = saved.get("vouched", False)
     if saved["policy_version"] != policy.version:
         return machine
     machine.quiet_s, machine.quiet_windows = saved["quiet_s"], saved["quiet_windows"]
@@ -80,6 +88,7 @@ def resume(policy: Policy, saved: Snapshot | None, stored: Verdict, reason: str)
     if machine.verdict is not stored:
         machine.verdict = Verdict.UNKNOWN if stored is Verdict.CLEAR else stored
         machine.reason = reason
+        machine.escalation, machine.vouched = "", False
     return machine
 
 

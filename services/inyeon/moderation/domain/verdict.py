@@ -40,9 +40,13 @@ class Explanation:
     """Window ids behind it, newest last, at most 16."""
     agreed: bool = False
     """The partner's device saw the same, so that less time was needed."""
+    models: tuple[str, ...] = ()
+    """Heavier models that decided, as name@version; then `value` is how sure they are."""
 
     def text(self) -> str:
         """One line for people."""
+        if self.models:
+            return f"{self.rule} at {self.value:.2f} by {', '.join(self.models)}"
         seen = ", seen by both devices" if self.agreed else ""
         return (
             f"rule {self.rule}: {self.value:.2f} against {self.threshold:.2f}, "
