@@ -20,7 +20,7 @@ from inyeon.matching.api.pools import PoolServicer, pools_router
 from inyeon.matching.api.seek import SeekHandler
 from inyeon.matching.api.servicer import SeekServicer
 from inyeon.matching.app.desk import Desk
-from inyeon.matching.app.rebuild import take_over
+from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.running import run_upkeep, run_waves
 from inyeon.matching.settings import MatchingSettings
 from inyeon.runtime.peers import Peers
@@ -36,15 +36,22 @@ GRPC_NAMES = ("inyeon.matching.v1.MatchingService", "inyeon.matching.v1.PoolServ
 
 
 async def build(settings: MatchingSettings, ground: Ground) -> Service:
-    """Claims the pool and wires everything; nothing runs until the harness starts the tasks."""
+    """Wires everything; nothing runs until the harness starts the tasks."""
     store, peers = await ground.store(NAME, TABLES), ground.peers(NAME)
     desk = _desk(settings, ground, store, peers)
-    await take_over(desk)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
     handler = SeekHandler(desk, peers, acks)
     stream: StreamServer[SeekRequest, SeekResponse] = StreamServer(
         "seek", SeekResponse, handler, sessions, ground.clock, ground.tokens
+    )
+
+    work = (
+        lambda: read_tickets(desk, ground.log),
+        lambda: follow_verdicts(desk, ground.log),
+        lambda: follow_edges(desk, ground.log),
+        lambda: run_waves(desk, settings.wave_every_s),
+        lambda: run_upkeep(desk),
     )
 
     def bind(server: grpc.aio.Server) -> None:
@@ -56,11 +63,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         grpc_names=GRPC_NAMES,
         bind=bind,
         tasks=(
-            BackgroundTask("matching tickets", lambda: read_tickets(desk, ground.log)),
-            BackgroundTask("matching verdicts", lambda: follow_verdicts(desk, ground.log)),
-            BackgroundTask("matching edges", lambda: follow_edges(desk, ground.log)),
-            BackgroundTask("matching waves", lambda: run_waves(desk, settings.wave_every_s)),
-            BackgroundTask("matching upkeep", lambda: run_upkeep(desk)),
+            BackgroundTask("matching pool", lambda: own_pool(desk, work, handler.end_all)),
             BackgroundTask("matching acknowledgements", acks.run),
             BackgroundTask("matching sessions", acks.prune),
         ),
@@ -72,7 +75,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
 
 def _desk(settings: MatchingSettings, ground: Ground, store: Store, peers: Peers) -> Desk:
     return Desk(
-        book=SqlBook(store, timedelta(seconds=settings.rematch_horizon_s)),
+        book=SqlBook(store, timedelta(seconds=settings.rematch_horizon_s), ground.clock),
         tickets=LogTickets(ground.log, ground.replica, ground.clock),
         teller=PeerTeller(peers),
         passes=StatementPasses(ground.verifier("moderation")),
@@ -85,4 +88,5 @@ def _desk(settings: MatchingSettings, ground: Ground, store: Store, peers: Peers
         new_id=lambda: secrets.token_urlsafe(16),
         max_waiting=settings.max_waiting,
         policy_versions=frozenset(settings.policy_versions),
+        verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
     )

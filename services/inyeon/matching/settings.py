@@ -19,7 +19,7 @@ class MatchingSettings(StrictSettings):
     )
 
     pool: str = Field(default="main", pattern="^[a-z0-9-]{1,32}$")
-    """Name of the one pool that this replica owns."""
+    """Name of the one pool that this replica owns, or stands by for."""
     wave_every_s: float = Field(default=1.0, gt=0, le=10)
     """Pause between passes: a pass over 1,000 takes some 20 ms, so it costs 2 % of a core."""
     min_similarity: float = Field(default=0.4, ge=0, le=1)
@@ -27,6 +27,9 @@ class MatchingSettings(StrictSettings):
     relaxed_after_s: float = Field(default=20.0, gt=0, le=600)
     rematch_horizon_s: float = Field(default=600.0, ge=0)
     """Two people do not meet again for so long after a match."""
+    verdicts_stale_s: float = Field(default=5.0, gt=0, le=60)
+    """Nobody is paired while this replica's view of verdicts may be older: moderation marks it once
+    a second, and its way takes some 50 ms. Clocks of replicas may differ by a second or two."""
     max_waiting: int = Field(default=20_000, ge=1, le=1_000_000)
     """Tickets of the pool; more are refused with RESOURCE_EXHAUSTED."""
     translation_routes: tuple[str, ...] = ("en-es",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -39,8 +40,8 @@ async def test_tickets_that_cannot_be_read_hold_up_nobody(stage: Any, wish: Any)
 
 
 async def test_an_absent_log_refuses_seekers_and_comes_back(stage: Any, wish: Any) -> None:
-    stage.log.outage = True
     ana = await stage.device("ana").open()
+    stage.log.outage = True
     await ana.send(wish=wish())
     with pytest.raises(Exception, match="UNAVAILABLE"):
         await ana.hear("queued")
@@ -91,7 +92,9 @@ async def test_the_pool_page_shows_numbers_and_no_people(stage: Any, wish: Any) 
 async def test_the_service_is_ready_when_its_pool_is_rebuilt(stage: Any) -> None:
     device = await stage.device("ana").open()
     assert device.error is None
-    assert stage.service.ready()
+    async with asyncio.timeout(10):
+        while not stage.service.ready():
+            await asyncio.sleep(0.01)
     await stage.service.drain()
     await device.until(lambda: device.ending is not None)
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
-from inyeon.matching.adapters import events
+from inyeon.matching.adapters import events, ownership
 from inyeon.matching.adapters.committing import commit_proposals
 from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
 from inyeon.matching.adapters.tables import (
@@ -22,15 +22,17 @@ from inyeon.matching.adapters.tables import (
     live_matches,
     live_users,
     meetings,
-    pool_owners,
     sanctions,
     ticket_ends,
+    verdict_marks,
     verdicts,
 )
 from inyeon.matching.app.ports import Facts, WaveOrder
 from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.store.dialects import upsert
 from inyeon.runtime.store.port import Store
 
 CREDIT_KEPT = timedelta(minutes=2)
@@ -46,21 +48,30 @@ _Row = dict[str, str | int]
 class SqlBook:
     """Matching's store."""
 
-    def __init__(self, store: Store, rematch_horizon: timedelta) -> None:
+    def __init__(self, store: Store, rematch_horizon: timedelta, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._horizon = rematch_horizon
 
-    async def claim(self, pool: str, replica: str) -> int:
+    async def hold(self, pool: str, replica: str, epoch: int) -> int | None:
         async with self._store.transaction() as tx:
-            raised = update(pool_owners).where(pool_owners.c.pool == pool)
-            raised = raised.values(epoch=pool_owners.c.epoch + 1, replica=replica)
-            found = await tx.connection.execute(raised.returning(pool_owners.c.epoch))
-            epoch = found.scalar_one_or_none()
-            if epoch is None:
-                epoch = 1
-                row = {"pool": pool, "epoch": epoch, "replica": replica}
-                await tx.connection.execute(insert(pool_owners).values(row))
-            return int(epoch)
+            return await ownership.hold(tx.connection, self._clock, pool, replica, epoch)
+
+    async def give_up(self, pool: str, epoch: int) -> None:
+        async with self._store.transaction() as tx:
+            await ownership.give_up(tx.connection, pool, epoch)
+
+    async def marks_expected(self) -> bool:
+        async with self._store.reading() as connection:
+            return await connection.scalar(select(verdict_marks.c.partition).limit(1)) is not None
+
+    async def record_mark(self, partition: int, committed_at: datetime) -> None:
+        row = {"partition": partition, "committed_us": micros(committed_at)}
+        async with self._store.transaction() as tx:
+            adding = upsert(tx.connection, verdict_marks).values(row)
+            await tx.connection.execute(
+                adding.on_conflict_do_update(index_elements=["partition"], set_=row)
+            )
 
     async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
         found: dict[str, Facts] = {}

@@ -6,11 +6,14 @@ ground's ledger and bear repetition.
 
 from __future__ import annotations
 
-from inyeon.matching.app.apply import apply_edge, apply_verdict
+from datetime import UTC
+
+from inyeon.matching.app.apply import apply_edge, apply_mark, apply_verdict
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.people import Verdict
 from inyeon.runtime.log.consuming import consume
-from inyeon.runtime.log.envelope import decode, version_of
+from inyeon.runtime.log.envelope import decode, is_type, version_of
+from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import Log, Record
 from inyeon.runtime.log.topics import EDGES, VERDICTS
 from inyeon_protos.events.v1 import events_pb2
@@ -23,6 +26,11 @@ async def follow_verdicts(desk: Desk, log: Log) -> None:
     """Applies `moderation.verdicts` for as long as this task lives."""
 
     async def apply(record: Record, _: None) -> None:
+        if is_type(record, events_pb2.OutboxWatermark):
+            if record.value is not None:
+                mark = decode(record, events_pb2.OutboxWatermark)
+                await _mark(desk, mark)
+            return
         if record.value is None:  # the person was erased
             await apply_verdict(desk, record.key, Verdict.NONE, version_of(record))
             return
@@ -31,6 +39,13 @@ async def follow_verdicts(desk: Desk, log: Log) -> None:
         await apply_verdict(desk, event.user_id, verdict, event.version)
 
     await consume(log, GROUP_VERDICTS, [VERDICTS], apply, store=None, clock=desk.clock)
+
+
+async def _mark(desk: Desk, mark: events_pb2.OutboxWatermark) -> None:
+    try:
+        await apply_mark(desk, mark.partition, mark.committed_at.ToDatetime(tzinfo=UTC))
+    except ValueError as error:
+        raise PoisonRecord("PARTITION_UNKNOWN", str(error)) from error
 
 
 async def follow_edges(desk: Desk, log: Log) -> None:

@@ -43,6 +43,15 @@ pool_owners = Table(
     Column("pool", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("replica", Text, nullable=False),
+    Column("expires_us", BigInteger, nullable=False, server_default="0"),
+)
+
+# Behind them lies every verdict that moderation committed before; written now and then only.
+verdict_marks = Table(
+    "verdict_marks",
+    TABLES,
+    Column("partition", BigInteger, primary_key=True, autoincrement=False),
+    Column("committed_us", BigInteger, nullable=False),
 )
 
 verdicts = Table(

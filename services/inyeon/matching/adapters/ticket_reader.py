@@ -7,7 +7,7 @@ renewed every 30 s, so whoever still waits is in there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -35,7 +35,7 @@ async def read_tickets(desk: Desk, log: Log) -> None:
     """Keeps the pool as the log says, for as long as this task lives."""
     group = f"matching-pool-{desk.pool}-{desk.hall.epoch}"
     began = desk.clock.now()
-    member = await log.join(group, [TICKETS], began - LOOK_BACK)
+    member = await _join(desk, log, group, began - LOOK_BACK)
     try:
         while True:
             records = await _poll(desk, member)
@@ -47,6 +47,15 @@ async def read_tickets(desk: Desk, log: Log) -> None:
                 desk.hall.rebuilt.set()
     finally:
         await member.close()
+
+
+async def _join(desk: Desk, log: Log, group: str, start_from: datetime) -> GroupConsumer:
+    while True:
+        try:
+            return await log.join(group, [TICKETS], start_from)
+        except Unavailable as error:
+            _log.warning("tickets.log_away", error=str(error))
+            await desk.clock.sleep(RETRY_S)
 
 
 async def _poll(desk: Desk, member: GroupConsumer) -> Sequence[Record]:

@@ -38,7 +38,8 @@ class SeekHandler:
         self._held: dict[str, Session[SeekResponse]] = {}
 
     async def opened(self, session: Session[SeekResponse]) -> None:
-        """Tells the current state. Raises Unavailable while the pool is being rebuilt."""
+        """Tells the current state. Raises Unavailable where another replica owns the pool, and
+        while it is being rebuilt."""
         await self._rebuilt()
         info = session.info
         before = self._held.get(info.user_id)
@@ -86,7 +87,14 @@ class SeekHandler:
         if reason is CloseReason.CLIENT_CLOSED:
             await cancel(self._desk, user_id)
 
+    def end_all(self) -> None:
+        """Another replica owns the pool: devices open their streams there."""
+        for session in tuple(self._held.values()):
+            session.end(CloseReason.DRAINING)
+
     async def _rebuilt(self) -> None:
+        if self._desk.hall.elsewhere:
+            raise Unavailable("another replica owns the pool", reason="POOL_ELSEWHERE")
         try:
             async with asyncio.timeout(REBUILD_TIMEOUT_S):
                 await self._desk.hall.rebuilt.wait()

@@ -22,6 +22,15 @@ async def apply_verdict(desk: Desk, user_id: str, verdict: Verdict, version: int
         await _end_by_policy(desk, user_id)
 
 
+async def apply_mark(desk: Desk, partition: int, committed_at: datetime) -> None:
+    """Every verdict of the partition committed before has been read. Raises ValueError for a
+    partition that is none."""
+    first = not desk.hall.freshness.expected
+    desk.hall.freshness.mark(partition, committed_at)
+    if first:  # once is enough: a later owner learns that marks are to be waited for
+        await desk.book.record_mark(partition, committed_at)
+
+
 async def apply_edge(desk: Desk, user_id: str, other_id: str, kind: str, version: int) -> None:
     """The two never meet again; a live match of theirs ends, and the other one is to blame."""
     async with desk.hall.changing:

@@ -30,6 +30,8 @@ class Desk:
     """A random id of at most 64 characters."""
     max_waiting: int
     policy_versions: frozenset[str] = frozenset()
+    verdicts_stale: timedelta = timedelta(seconds=5)
+    """Nobody is paired while verdicts may be missing that are older."""
     hall: Hall = field(default_factory=Hall)
 
     def started(self, waited: timedelta) -> float:

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from inyeon.matching.domain.freshness import Freshness
 from inyeon.matching.domain.meetings import Meetings
 from inyeon.matching.domain.news import Paused, Queued
 from inyeon.matching.domain.pool import Pool
 from inyeon.matching.domain.tickets import Ticket
+
+VERDICT_PARTITIONS = 12
+"""Of `moderation.verdicts`; a test compares it with the table of topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,12 @@ class Hall:
     """By user: when and what they were last told about waiting."""
     fitting: dict[str, int] = field(default_factory=dict)
     """By user: how many people fitted in the last wave."""
+    freshness: Freshness = field(default_factory=lambda: Freshness(VERDICT_PARTITIONS))
+    """Of the verdicts that were read."""
     epoch: int = 0
     """Of the pool; 0 while this replica does not own it."""
+    elsewhere: bool = False
+    """Another replica owns the pool, as far as this one knows."""
     waves: int = 0
     last_pass_at: datetime | None = None
     service_away: bool = False
@@ -53,6 +61,15 @@ class Hall:
     """Guards that what the book says and what is here change together: a verdict that comes while
     a wave is being committed must find the match that the wave made."""
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def reset(self) -> None:
+        """Forgets everything of the epoch before: this replica owns nothing until it is rebuilt."""
+        self.pool, self.meetings = Pool(), Meetings()
+        self.freshness = Freshness(VERDICT_PARTITIONS)
+        for known in (self.on_the_way, self.signs, self.told, self.fitting):
+            known.clear()
+        self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
+        self.rebuilt.clear()
 
     def lock(self, user_id: str) -> asyncio.Lock:
         """Guards the verbs of one user against each other: a double tap makes one ticket."""

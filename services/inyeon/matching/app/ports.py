@@ -58,8 +58,24 @@ class Book(Protocol):
     given is the one in force now, so that a repeated record has its effect again.
     """
 
-    async def claim(self, pool: str, replica: str) -> int:
-        """Takes the pool over; returns its new epoch, from 1."""
+    async def hold(self, pool: str, replica: str, epoch: int) -> int | None:
+        """Renews the lease of `epoch` or takes a pool that is free, with the next epoch, from 1.
+
+        `epoch` 0: a process that has just started takes what its own name holds. None: another
+        replica owns the pool.
+        """
+        ...
+
+    async def give_up(self, pool: str, epoch: int) -> None:
+        """Ends the lease of `epoch` now; nothing where it is not the newest."""
+        ...
+
+    async def marks_expected(self) -> bool:
+        """Marks of moderation's outbox have been read before."""
+        ...
+
+    async def record_mark(self, partition: int, committed_at: datetime) -> None:
+        """A mark of moderation's outbox was read."""
         ...
 
     async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:

@@ -39,5 +39,5 @@ async def _publish(desk: Desk, ticket: Ticket) -> None:
     try:
         await desk.tickets.publish([ticket])
     except BaseException:
-        del desk.hall.on_the_way[ticket.user_id]
+        desk.hall.on_the_way.pop(ticket.user_id, None)
         raise

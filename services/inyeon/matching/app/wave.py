@@ -25,10 +25,11 @@ IN_A_THREAD = 256
 
 
 async def run_wave(desk: Desk) -> None:
-    """One pass. Raises PoolLost when another replica owns the pool. With the store away nobody is
-    paired and everybody who waits is told so."""
+    """One pass. Raises PoolLost when another replica owns the pool. With the store away, or with
+    verdicts that may be old, nobody is paired and everybody who waits is told so."""
     await _keep_time(desk)
     try:
+        _check_freshness(desk)
         await _pair(desk)
         desk.hall.service_away = False
     except Unavailable:
@@ -37,6 +38,11 @@ async def run_wave(desk: Desk) -> None:
     pool = desk.hall.pool
     desk.meter.waiting(len(pool), pool.paused_count(), len(desk.hall.meetings))
     desk.hall.last_pass_at = desk.clock.now()
+
+
+def _check_freshness(desk: Desk) -> None:
+    if desk.hall.freshness.stale(desk.clock.now(), desk.verdicts_stale):
+        raise Unavailable("verdicts may be older than allowed", reason="VERDICTS_STALE")
 
 
 async def _tell_everybody(desk: Desk) -> None:

@@ -11,13 +11,14 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from inyeon.matching.adapters.book import SqlBook
+from inyeon.matching.adapters.ownership import LEASE_S
 from inyeon.matching.adapters.tables import TABLES, live_users
 from inyeon.matching.app.ports import Proposal, WaveOrder
 from inyeon.matching.domain.languages import SpokenLanguage
 from inyeon.matching.domain.matches import EndReason, Explanation, LiveMatch, MatchReason, Side
 from inyeon.matching.domain.tickets import TicketEnd
 from inyeon.matching.workload import synthetic_waiters
-from inyeon.runtime.clock import SystemClock
+from inyeon.runtime.clock import ManualClock, SystemClock
 from inyeon.runtime.log.envelope import decode, is_type
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.port import Record
@@ -39,8 +40,13 @@ async def store() -> AsyncIterator[SqlStore]:
 
 
 @pytest.fixture
-def book(store: SqlStore) -> SqlBook:
-    return SqlBook(store, timedelta(minutes=10))
+def clock() -> ManualClock:
+    return ManualClock(AT)
+
+
+@pytest.fixture
+def book(store: SqlStore, clock: ManualClock) -> SqlBook:
+    return SqlBook(store, timedelta(minutes=10), clock)
 
 
 def a_match(match_id: str, first: str, second: str) -> LiveMatch:
@@ -64,18 +70,52 @@ def order(epoch: int, *matches: LiveMatch, at: datetime = AT) -> WaveOrder:
     return WaveOrder("main", epoch, 7, at, tickets, proposals, "linear-1")
 
 
+async def _owned(book: SqlBook) -> int:
+    epoch = await book.hold("main", "a", 0)
+    assert epoch is not None
+    return epoch
+
+
 def test_the_migration_makes_exactly_these_tables() -> None:
     assert migration_differences(TABLES, migrations_of("matching")) == []
 
 
-async def test_each_claim_raises_the_epoch(book: SqlBook) -> None:
-    assert [await book.claim("main", "a"), await book.claim("main", "b")] == [1, 2]
-    assert await book.claim("other", "a") == 1
+async def test_a_pool_has_one_owner_until_its_lease_ends(book: SqlBook, clock: ManualClock) -> None:
+    assert await book.hold("main", "a", 0) == 1
+    assert await book.hold("main", "b", 0) is None
+    assert await book.hold("other", "b", 0) == 1
+    await clock.advance(LEASE_S - 1)
+    assert await book.hold("main", "a", 1) == 1  # renewed
+    await clock.advance(LEASE_S - 1)
+    assert await book.hold("main", "b", 0) is None
+    await clock.advance(2)
+    assert await book.hold("main", "b", 0) == 2
+    assert await book.hold("main", "a", 1) is None
+
+
+async def test_a_process_that_starts_again_takes_its_own_pool_at_once(book: SqlBook) -> None:
+    assert [await book.hold("main", "a", 0), await book.hold("main", "a", 0)] == [1, 2]
+    assert await book.hold("main", "a", -1) is None  # one that lost it waits
+
+
+async def test_a_lease_given_up_is_free_at_once(book: SqlBook) -> None:
+    await book.hold("main", "a", 0)
+    await book.give_up("main", 7)  # not the newest: nothing
+    assert await book.hold("main", "b", 0) is None
+    await book.give_up("main", 1)
+    assert await book.hold("main", "b", 0) == 2
+
+
+async def test_marks_are_expected_once_one_was_read(book: SqlBook) -> None:
+    assert not await book.marks_expected()
+    await book.record_mark(3, AT)
+    await book.record_mark(3, AT)
+    assert await book.marks_expected()
 
 
 async def test_a_live_match_comes_back_as_it_was(book: SqlBook) -> None:
     match = a_match("m", "ana", "bob")
-    assert await book.commit_wave(order(await book.claim("main", "a"), match)) == {"m"}
+    assert await book.commit_wave(order(await _owned(book), match)) == {"m"}
     assert await book.live_matches("main") == [match]
     assert await book.live_matches("other") == []
     assert (await book.facts(["ana"], AT))["ana"].in_match
@@ -84,7 +124,7 @@ async def test_a_live_match_comes_back_as_it_was(book: SqlBook) -> None:
 async def test_the_database_itself_refuses_a_second_live_match(
     book: SqlBook, store: SqlStore
 ) -> None:
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     await book.commit_wave(order(epoch, a_match("m", "ana", "bob")))
     with pytest.raises(IntegrityError):
         async with store.transaction() as tx:
@@ -93,7 +133,7 @@ async def test_the_database_itself_refuses_a_second_live_match(
 
 
 async def test_somebody_in_a_match_is_left_out_and_the_rest_stands(book: SqlBook) -> None:
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     await book.commit_wave(order(epoch, a_match("m", "ana", "bob")))
     later = order(epoch, a_match("n", "ana", "cid"), a_match("o", "dan", "eve"))
     assert await book.commit_wave(later) == {"o"}
@@ -101,7 +141,7 @@ async def test_somebody_in_a_match_is_left_out_and_the_rest_stands(book: SqlBook
 
 async def test_a_race_past_the_second_look_writes_nothing(book: SqlBook, store: SqlStore) -> None:
     """Two pairs with one person: the look sees nothing wrong, the key does."""
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     assert not await book.commit_wave(order(epoch, a_match("m", "a", "b"), a_match("n", "b", "c")))
     async with store.reading() as connection:
         assert list(await connection.scalars(select(live_users.c.user_id))) == []
@@ -109,7 +149,7 @@ async def test_a_race_past_the_second_look_writes_nothing(book: SqlBook, store: 
 
 
 async def test_people_who_met_are_barred_until_the_horizon_after_the_end(book: SqlBook) -> None:
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     match = a_match("m", "zoe", "bob")
     await book.commit_wave(order(epoch, match))
     ended = AT + timedelta(minutes=5)
@@ -124,7 +164,7 @@ async def test_people_who_met_are_barred_until_the_horizon_after_the_end(book: S
 
 
 async def test_a_match_ends_once(book: SqlBook) -> None:
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     match = a_match("m", "ana", "bob")
     await book.commit_wave(order(epoch, match))
     blamed = frozenset({"bob"})
@@ -145,7 +185,7 @@ async def test_the_first_end_of_a_ticket_wins(book: SqlBook) -> None:
 async def test_what_the_log_hears_of_a_match(book: SqlBook, store: SqlStore) -> None:
     log = MemoryLog()
     await log.create_topics(all_specs())
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     match = a_match("m", "ana", "bob")
     await book.commit_wave(order(epoch, match))
     await book.end_match(match, EndReason.LEFT, "bob", AT + timedelta(seconds=9), frozenset())
@@ -174,13 +214,13 @@ async def test_a_newer_version_of_a_fact_wins_and_a_repeat_counts(book: SqlBook)
     assert await book.record_sanction("ana", until, 1)
     assert (await book.facts(["ana"], AT))["ana"].sanctioned_until == until
     match = a_match("m", "ana", "cid")
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     assert not await book.commit_wave(order(epoch, match))
     assert await book.commit_wave(order(epoch, match, at=until)) == {"m"}
 
 
 async def test_a_block_either_way_keeps_a_pair_out_of_the_commit(book: SqlBook) -> None:
-    epoch = await book.claim("main", "a")
+    epoch = await _owned(book)
     await book.record_edge("bob", "ana", "BLOCK", 1)
     assert not await book.commit_wave(order(epoch, a_match("m", "ana", "bob")))
     swapped = replace(a_match("n", "bob", "ana"))

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from inyeon.matching.adapters.book import SqlBook
 from inyeon.matching.adapters.metrics import PrometheusMeter
+from inyeon.matching.adapters.ownership import LEASE_S
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
 from inyeon.matching.adapters.tables import TABLES
 from inyeon.matching.adapters.ticket_log import LogTickets
@@ -27,9 +28,9 @@ from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import end_match, lose_matches
 from inyeon.matching.app.hall import Hall
 from inyeon.matching.app.heartbeat import heartbeat, leave
+from inyeon.matching.app.owning import take_over
 from inyeon.matching.app.pools import pool_state
 from inyeon.matching.app.ports import SignedPass
-from inyeon.matching.app.rebuild import take_over
 from inyeon.matching.app.renew import keep_tickets, renew_grants
 from inyeon.matching.app.running import run_upkeep
 from inyeon.matching.app.seek import seek
@@ -145,7 +146,7 @@ async def scene() -> AsyncIterator[Scene]:
     numbers = iter(range(10_000))
     async with temporary_store(TABLES, clock) as store:
         desk = Desk(
-            book=SqlBook(store, timedelta(minutes=10)),
+            book=SqlBook(store, timedelta(minutes=10), clock),
             tickets=LogTickets(log, "here", clock),
             teller=teller,
             passes=StatementPasses(Ed25519Verifier([MODERATION.public_key])),
@@ -158,7 +159,7 @@ async def scene() -> AsyncIterator[Scene]:
             new_id=lambda: f"id-{next(numbers)}",
             max_waiting=3,
         )
-        await take_over(desk)
+        await take_over(desk, await desk.book.hold("main", "here", 0) or 0)
         yield Scene(desk, clock, log, teller, store)
 
 
@@ -400,7 +401,8 @@ async def test_a_ticket_that_ended_elsewhere_is_left_out_and_dropped(scene: Scen
 async def test_a_replica_that_lost_the_pool_pairs_nobody(scene: Scene) -> None:
     await scene.person("ana")
     await scene.person("bob")
-    await take_over(scene.another())
+    await scene.clock.advance(LEASE_S)
+    assert await scene.desk.book.hold("main", "there", 0) == 2
     with pytest.raises(PoolLost):
         await run_wave(scene.desk)
     assert await scene.desk.book.live_matches("main") == []
@@ -415,7 +417,7 @@ async def test_a_new_owner_finds_live_matches_and_refuses_their_people_as_waitin
     await scene.person("bob")
     await run_wave(scene.desk)
     there = scene.another()
-    assert await take_over(there) == 2
+    await take_over(there, 2)
     match = there.hall.meetings.of_user("ana")
     assert match is not None and match == scene.desk.hall.meetings.of_user("ana")
     await admit(there, [old, replace(old, ticket_id="never-ended")])
