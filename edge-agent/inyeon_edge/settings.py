@@ -31,7 +31,8 @@ class Settings(BaseSettings):
     endpoint: str = "127.0.0.1:7400"
     """host:port of the platform."""
     moderation_endpoint: str = ""
-    """host:port of moderation; empty: `endpoint`. Likewise the next three."""
+    """host:port of moderation, or several replicas' IPv4 addresses and ports separated by commas;
+    empty: `endpoint`. Likewise the next three."""
     matching_endpoint: str = ""
     translation_endpoint: str = ""
     gateway_endpoint: str = ""
@@ -73,9 +74,10 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _is_endpoint(cls, value: str) -> str:
-        found = _ENDPOINT.fullmatch(value)
-        if value and (found is None or not 0 < int(found[2]) < 65536):
-            raise ValueError(f"{value!r} is not host:port")
+        for one in value.split(",") if value else ():
+            found = _ENDPOINT.fullmatch(one)
+            if found is None or not 0 < int(found[2]) < 65536:
+                raise ValueError(f"{one!r} is not host:port")
         return value
 
     @field_validator("languages")

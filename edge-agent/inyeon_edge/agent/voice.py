@@ -28,6 +28,13 @@ from inyeon_protos.translation.v1.translation_pb2 import ConverseRequest, Conver
 from inyeon_protos.translation.v1.translation_pb2_grpc import TranslationServiceStub
 
 CLOSE_S = 0.3  # calls are over by then; what is not is cut
+HEALTH_OF = {
+    "moderation": "inyeon.moderation.v1.SafetyService",
+    "matching": "inyeon.matching.v1.MatchingService",
+    "translation": "inyeon.translation.v1.TranslationService",
+    "gateway": "inyeon.edge.v1.SignallingService",
+}
+"""Whose health decides among several replicas of a service."""
 
 
 class Voice:
@@ -84,6 +91,8 @@ class Voice:
 
     def _channel(self, service: str) -> aio.Channel:
         endpoint = self._settings.endpoint_of(service)
-        if endpoint not in self._channels:
-            self._channels[endpoint] = open_channel(endpoint)
-        return self._channels[endpoint]
+        # Replicas are chosen by the health of one service; a single address serves them all.
+        name = f"{endpoint} {service}" if "," in endpoint else endpoint
+        if name not in self._channels:
+            self._channels[name] = open_channel(endpoint, HEALTH_OF[service])
+        return self._channels[name]

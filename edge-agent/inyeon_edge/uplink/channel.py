@@ -49,7 +49,6 @@ _OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.enable_http_proxy", 0),
-    ("grpc.service_config", json.dumps(_RETRY)),
 ]
 
 # A new connection may heal these; everything else is an answer.
@@ -63,10 +62,22 @@ _BREAKS = {
 }
 
 
-def open_channel(endpoint: str) -> aio.Channel:
+def open_channel(endpoint: str, service: str = "") -> aio.Channel:
     """A channel to `host:port`, in the clear: development only. TLS comes with the chart's
-    endpoints."""
-    return aio.insecure_channel(endpoint, options=_OPTIONS)
+    endpoints.
+
+    `endpoint` may name several replicas by their IPv4 addresses, separated by commas: calls then go
+    to those whose health says that `service` (full gRPC name) is served, such as the one replica
+    that owns a pool.
+    """
+    config: dict[str, object] = dict(_RETRY)
+    target = endpoint
+    if "," in endpoint:
+        target = f"ipv4:{endpoint}"
+        config["loadBalancingConfig"] = [{"round_robin": {}}]
+        config["healthCheckConfig"] = {"serviceName": service}
+    options = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
+    return aio.insecure_channel(target, options=options)
 
 
 def bearer(token: str) -> Sequence[tuple[str, str]]:
