@@ -32,7 +32,8 @@ class Named(safety_pb2_grpc.SafetyServiceServicer):
         return safety_pb2.ReportResponse(case_id=self._name)
 
     async def Observe(self, request_iterator: Any, context: Any) -> Any:
-        raise NotImplementedError
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "only reports here")
+        yield safety_pb2.ObserveResponse()
 
     async def Block(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
