@@ -39,7 +39,7 @@ $(VENV)/.run: $(VENV)/.bootstrap requirements/run.txt
 
 $(VENV)/.packages: $(VENV)/.run $(shell find protos/inyeon -name '*.proto') protos/generate.py $(wildcard */pyproject.toml)
 	@$(BIN)/python protos/generate.py 2>/dev/null $(TO)
-	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation -e protos -e models -e edge-agent -e services $(TO)
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation -e protos -e models -e edge-agent -e services -e stack $(TO)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.packages requirements/dev.txt
@@ -81,7 +81,7 @@ test: setup-dev models translator ## Passes all tests
 check: setup-dev $(BUILD)/tools/.buf ## Lint, types, borders, contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@for part in protos/generate.py models edge-agent services tests benches loadtest scripts conftest.py deploy/helm/check.py; do \
+	@for part in protos/generate.py models edge-agent services stack tests benches loadtest scripts conftest.py deploy/helm/check.py; do \
 	  echo "mypy $$part"; $(BIN)/mypy $$part; done
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/buf.py lint
