@@ -12,6 +12,11 @@ Cell = str | int | float | bool | bytes | None
 Row = Mapping[str, Cell]
 
 
+def text(row: Row, column: str) -> str:
+    """A cell in words; raises KeyError for a column that is none."""
+    return str(row[column])
+
+
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """A record of a topic."""

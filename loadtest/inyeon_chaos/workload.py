@@ -15,9 +15,9 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text
@@ -36,6 +36,8 @@ from inyeon.runtime.store.tables import COUNTER, runtime_tables
 PARTITIONS = 6
 WORKERS = 8  # orders under way at once in one producer
 TRY_AGAIN_S = 0.2
+
+T = TypeVar("T")
 
 PRODUCED = runtime_tables(MetaData())
 orders = Table("orders", PRODUCED, Column("order_id", Text, primary_key=True))
@@ -148,9 +150,7 @@ class Producer:
 
 async def produce(run: str, name: str, settings: RuntimeSettings) -> None:
     """Takes orders from stdin until it ends."""
-    log = await open_log(settings)
-    await log.create_topics(topics_of(run))
-    store = await open_store(settings, "producer", PRODUCED)
+    log, store = await _open(run, settings, "producer", PRODUCED)
     relay = OutboxRelay(store, log, SystemClock(), owner=name)
     waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WORKERS * 4)
     async with asyncio.TaskGroup() as group:
@@ -172,14 +172,11 @@ async def _work(producer: Producer, waiting: asyncio.Queue[dict[str, Any]]) -> N
 
 async def consume_all(run: str, settings: RuntimeSettings) -> None:
     """Applies both topics until killed."""
-    log = await open_log(settings)
-    specs = topics_of(run)
-    await log.create_topics(specs)
-    store = await open_store(settings, "consumer", CONSUMED)
+    log, store = await _open(run, settings, "consumer", CONSUMED)
     consuming = consume(
         log,
         f"chaos-{run}",
-        [spec.name for spec in specs],
+        [spec.name for spec in topics_of(run)],
         apply,
         store=store,
         clock=SystemClock(),
@@ -229,6 +226,24 @@ async def _apply_state(record: Record, tx: Transaction) -> None:
 def _say(message: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
+
+
+async def _open(
+    run: str, settings: RuntimeSettings, service: str, tables: MetaData
+) -> tuple[Log, SqlStore]:
+    """Waits for engines that are away, as a process is started again until they are there."""
+    log = await _patiently(lambda: open_log(settings))
+    await _patiently(lambda: log.create_topics(topics_of(run)))
+    return log, await _patiently(lambda: open_store(settings, service, tables))
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await call()
+        except Unavailable as error:
+            logging.warning("tries again: %s", error)
+            await asyncio.sleep(TRY_AGAIN_S)
 
 
 async def _stdin() -> AsyncIterator[dict[str, Any]]:
