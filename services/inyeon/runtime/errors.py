@@ -17,7 +17,8 @@ TOKEN_FOREIGN
 ├── Unavailable               UNAVAILABLE
 │   ├── LogUnavailable
 │   └── StoreUnavailable
-│       └── StoreBusy         the write lock was not free in time
+│       └── StoreBusy         a lock or a connection was not free in time
+│           └── StoreConflict other transactions were first; nothing was written
 ├── LogError                  INTERNAL
 │   ├── UnknownTopic
 │   ├── TopicMismatch
@@ -154,9 +155,14 @@ class StoreUnavailable(Unavailable):
 
 
 class StoreBusy(StoreUnavailable):
-    """The write lock was not free in time."""
+    """A lock or a connection was not free in time; nothing was written."""
 
     reason = "STORE_BUSY"
+
+
+class StoreConflict(StoreBusy):
+    """The database chose another transaction over this one (deadlock, serialization); nothing was
+    written, and the whole may be done again."""
 
 
 class LogError(InyeonError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,3 +21,25 @@ def upsert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgre
 def microseconds(moment: datetime) -> int:
     """Whole microseconds since 1970 UTC of an aware datetime."""
     return round(moment.timestamp() * 1_000_000)
+
+
+def is_postgresql(connection: AsyncConnection) -> bool:
+    """The connection's engine has many writers at a time."""
+    return bool(connection.dialect.name == "postgresql")
+
+
+async def lock(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:
+    """Holds a name until the transaction ends: alone, or shared with others who share it. Take it
+    before any row. SQLite has one writer, who holds everything alone.
+
+    Raises StoreBusy (through the store) after 2 s.
+    """
+    if is_postgresql(connection):
+        take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        await connection.execute(select(take(lock_number(name))))
+
+
+def lock_number(name: str) -> int:
+    """PostgreSQL's number of an advisory lock, 64 bits with a sign."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

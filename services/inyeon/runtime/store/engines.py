@@ -1,6 +1,6 @@
-"""SQLAlchemy engines as the store wants them, and what their errors mean.
+"""SQLAlchemy engines of SQLite as the store wants them, and what errors of any engine mean.
 
-SQLite: WAL, foreign keys on, every commit fsynced (synchronous=FULL), transactions begun by us
+WAL, foreign keys on, every commit fsynced (synchronous=FULL), transactions begun by us
 because the driver's own way begins them too late.
 """
 
@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, exc
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from inyeon.runtime.errors import StoreBusy, StoreCorrupt, StoreError, StoreUnavailable
+from inyeon.runtime.errors import (
+    InyeonError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+)
+from inyeon.runtime.store.postgres_errors import meaning_of
 
 # A writing transaction takes about 3 ms (two statements and one fsync), so 5 s is a queue of more
 # than 1,500. RPCs of services have 10 s, which leaves the caller time for an answer.
@@ -35,8 +43,6 @@ def sqlite_url(path: Path) -> str:
 
 def writing_engine(url: str, durable: bool) -> AsyncEngine:
     """Engine for reading and writing."""
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_timeout=WRITE_WAIT_S, pool_pre_ping=True)
     engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=WRITE_WAIT_S)
     synchronous = "FULL" if durable else "OFF"
     _prepare(engine, f"PRAGMA synchronous={synchronous}", "PRAGMA foreign_keys=ON")
@@ -46,9 +52,6 @@ def writing_engine(url: str, durable: bool) -> AsyncEngine:
 
 def reading_engine(url: str) -> AsyncEngine:
     """Engine for reading only."""
-    if not url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_timeout=READ_WAIT_S, pool_pre_ping=True)
-        return engine.execution_options(postgresql_readonly=True)
     engine = create_async_engine(url, pool_size=READERS, max_overflow=0, pool_timeout=READ_WAIT_S)
     _prepare(engine, "PRAGMA query_only=ON")
     _begin_with(engine, "BEGIN")
@@ -59,9 +62,8 @@ def migrating_engine(url: str) -> AsyncEngine:
     """Engine for one migration: foreign keys off, because altering a table on SQLite builds it
     anew."""
     engine = create_async_engine(url, poolclass=NullPool)
-    if url.startswith("sqlite"):
-        _prepare(engine, "PRAGMA synchronous=FULL")
-        _begin_with(engine, "BEGIN IMMEDIATE")
+    _prepare(engine, "PRAGMA synchronous=FULL")
+    _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
 
@@ -73,6 +75,8 @@ def mapped_errors(where: str) -> Iterator[None]:
         yield
     except exc.TimeoutError as error:
         raise StoreBusy(f"{where}: no connection was free in time") from error
+    except exc.PendingRollbackError as error:
+        raise StoreUnavailable(f"{where}: the connection was lost before") from error
     except exc.DBAPIError as error:
         found = _meaning(where, error)
         if found is None:
@@ -80,7 +84,17 @@ def mapped_errors(where: str) -> Iterator[None]:
         raise found from error
 
 
-def _meaning(where: str, error: exc.DBAPIError) -> StoreUnavailable | StoreError | None:
+def _meaning(where: str, error: exc.DBAPIError) -> InyeonError | None:
+    # The driver's own error is behind the one that SQLAlchemy's adapter puts before it.
+    if isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.Error):
+        found = meaning_of(where, error.orig.__cause__ or error.orig)
+        if found is None and error.connection_invalidated:
+            return StoreUnavailable(f"{where}: {error.orig}")
+        return found
+    return _meaning_on_sqlite(where, error)
+
+
+def _meaning_on_sqlite(where: str, error: exc.DBAPIError) -> StoreUnavailable | StoreError | None:
     said = str(error.orig)
     if "is locked" in said:
         return StoreBusy(f"{where}: the write lock was not free within {BUSY_WAIT_S:.0f} s")

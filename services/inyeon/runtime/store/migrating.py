@@ -17,7 +17,8 @@
    and written anew.
 
 3. `ground.store(service, TABLES)` brings the database to the newest revision at start, under the
-   database's own lock and in one transaction: after a crash all of it is there or nothing.
+   database's own lock and in one transaction: after a crash all of it is there or nothing. Of two
+   replicas that start at once one migrates and the other waits, a minute at most.
 
 4. A unit test keeps both in step:
 
@@ -39,11 +40,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, create_engine
+from sqlalchemy import Connection, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
 from inyeon.runtime.errors import MigrationFailed
+from inyeon.runtime.store.dialects import is_postgresql, lock
+from inyeon.runtime.store.postgres import LOCK_WAIT_S, MIGRATION_WAIT_S
 
 _ENVIRONMENT = Path(__file__).parent / "alembic_env"
 
@@ -71,6 +75,34 @@ def upgrade(connection: Connection, tables: MetaData, folder: Path) -> None:
         raise MigrationFailed(f"{folder}: {error}", field="migrations") from error
 
 
+async def alone(connection: AsyncConnection) -> None:
+    """Waits until no other replica migrates this database, a minute at most (then StoreBusy). On
+    SQLite whoever has begun to write is alone."""
+    if not is_postgresql(connection):
+        return
+    await connection.execute(text(f"SET LOCAL lock_timeout = {MIGRATION_WAIT_S * 1000:.0f}"))
+    await lock(connection, "inyeon-migration")
+    # Old replicas still work: whoever waits long for one of their tables makes everybody wait.
+    await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT_S * 1000:.0f}"))
+
+
+async def suit_outbox(connection: AsyncConnection) -> None:
+    """Every event is written and deleted once, so PostgreSQL must clean up by number: by its
+    default, a fifth of the table, it would do so too rarely after a backlog and for ever on an
+    empty one."""
+    if not is_postgresql(connection):
+        return
+    asked = text("SELECT reloptions IS NULL FROM pg_class WHERE oid = to_regclass('outbox')")
+    if await connection.scalar(asked):
+        await connection.execute(
+            text(
+                "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, "
+                "autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_insert_scale_factor = 0, "
+                "autovacuum_vacuum_insert_threshold = 100000)"
+            )
+        )
+
+
 def write_revision(tables: MetaData, folder: Path, message: str) -> Path:
     """Writes the revision that leads from the newest one to the tables, and returns its file.
     Raises MigrationFailed when nothing has changed."""
@@ -93,9 +125,15 @@ def migration_differences(tables: MetaData, folder: Path) -> list[str]:
     """What the newest revision lacks, in words; empty when the migrated database has exactly these
     tables."""
     with _Scratch() as connection:
-        upgrade(connection, tables, folder)
-        context = MigrationContext.configure(connection)
-        return [repr(difference) for difference in compare_metadata(context, tables)]
+        return differences(connection, tables, folder)
+
+
+def differences(connection: Connection, tables: MetaData, folder: Path) -> list[str]:
+    """The same in an empty database that is given, within its transaction; for other engines:
+    `await connection.run_sync(differences, TABLES, folder)`."""
+    upgrade(connection, tables, folder)
+    context = MigrationContext.configure(connection)
+    return [repr(difference) for difference in compare_metadata(context, tables)]
 
 
 def _config(connection: Connection, tables: MetaData, folder: Path) -> Config:

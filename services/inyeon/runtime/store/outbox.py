@@ -2,38 +2,53 @@
 once.
 
 Publish, then delete: a crash between the two publishes the batch again with the same `event_id` and
-`version`, which consumers ignore. One relay at a time holds the lease row; taking it raises an
-epoch, and a relay with an older epoch stops publishing as soon as it looks and deletes nothing.
+`version`, which consumers ignore. One relay at a time holds the lease of a shard; taking it raises
+an epoch. A relay whose lease is over gives up the publish under way and deletes nothing, because
+the delete renews the lease under its row lock first. What such a publish still brings into the log
+are repetitions.
 
-On SQLite ids rise in commit order because there is one writer. (On PostgreSQL a lower id may commit
-later; the adapter of that engine has to close this gap.)
+Why the order is right, also where many transactions commit at once: `outbox_rows`. A store's outbox
+may be split among several relays by the hash of the key (PostgreSQL): order then holds within a
+shard, and a record whose key begins with BARRIER waits for the earlier ones of all shards.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import BigInteger, Row, Select, any_, cast, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.errors import LogError, Unavailable
+from inyeon.runtime.errors import LogError, LogUnavailable, SettingsRefused, Unavailable
 from inyeon.runtime.log.port import Log, NewRecord
 from inyeon.runtime.log.waiting import wait_for_event
-from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.dialects import is_postgresql, microseconds
+from inyeon.runtime.store.leases import LEASE_S, RENEW_S, Lease
 from inyeon.runtime.store.sql import SqlStore
-from inyeon.runtime.store.tables import outbox, outbox_leases
+from inyeon.runtime.store.tables import outbox
 
-BATCH = 500  # of 1 kB each: one write of half a megabyte, ten of them a second at 5,000 events/s
-LEASE_S = 10.0  # matching must resume within 10 s of its owner's death, and events with it
-RENEW_S = LEASE_S / 3  # two renewals may fail before the lease is lost
-IDLE_S = 1.0  # looks by itself: events of other processes, and a commit whose wake-up was lost
+BARRIER = "watermark/"
+"""Keys that begin so tell how far the log is: everything committed before is published before."""
+
+# Of 1 kB each: one write of a megabyte, five of them a second at 5,000 events/s. Reading and
+# deleting take some 10 ms of each, so they are a twentieth of the work.
+BATCH = 1_000
+IDLE_S = 1.0  # looks by itself: a wake-up may be lost with the process that rang
+OTHERS_S = 0.02  # a barrier waits for another shard, whose progress nobody tells
+MEASURE_S = 1.0  # counting a backlog of a million takes 50 ms
+SPARE_S = 0.5  # of the lease, in which a publish that is given up is really over
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0  # after an outage of minutes the outbox drains at most 5 s late
+WELL_S = LEASE_S + 2 * LONGEST_BACKOFF_S  # two attempts in a row may fail
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +67,7 @@ class RelayMetrics:
 
 
 class OutboxRelay:
-    """The relay of one store. `run` it as a task; it ends only by cancellation."""
+    """The relay of one shard of one store. `run` it as a task; it ends only by cancellation."""
 
     def __init__(
         self,
@@ -62,21 +77,36 @@ class OutboxRelay:
         *,
         owner: str,
         metrics: RelayMetrics | None = None,
-        shard: str = "all",
+        shard: int = 0,
+        shards: int = 1,
     ) -> None:
+        """`owner` comes back to its lease at once: no two processes may share it. Raises
+        SettingsRefused for shards where the store has one writer."""
+        if shards > 1 and not store.has_many_writers:
+            message = "the outbox of a SQLite file has one shard"
+            raise SettingsRefused(message, field="INYEON_OUTBOX_SHARDS")
         self._store = store
         self._log = log
         self._clock = clock
-        self._owner = owner
         self._shard = shard
+        self._shards = shards
         self._metrics = metrics or RelayMetrics(CollectorRegistry())
-        self._epoch = 0
-        self._renewed_s = 0.0
+        self._lease = Lease(owner, shard, shards, clock)
+        self._grew = store.outbox_events()
+        self._pause_s = IDLE_S
+        self._measured_s = -MEASURE_S
+        self._looked_s = clock.monotonic()
+
+    @property
+    def is_well(self) -> bool:
+        """It has looked lately, as holder or as stand-by."""
+        return self._clock.monotonic() - self._looked_s < WELL_S
 
     async def run(self) -> None:
         """Publishes until cancelled, then gives the lease back. Outages of log and store are waited
         out."""
         backoff_s = FIRST_BACKOFF_S
+        self._store.listen()
         try:
             while True:
                 try:
@@ -88,6 +118,7 @@ class OutboxRelay:
                     await self._clock.sleep(backoff_s)
                     backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
         finally:
+            self._store.relayed_here = False
             await self._give_back()
 
     async def drain(self) -> int:
@@ -99,87 +130,121 @@ class OutboxRelay:
             if not published:
                 break
             count += published
+        self._looked_s = self._clock.monotonic()
         return count
 
     async def _round(self) -> None:
-        self._store.outbox_grew.clear()
+        self._grew.clear()
+        self._pause_s = IDLE_S
         await self.drain()
-        await wait_for_event(self._store.outbox_grew, self._clock, IDLE_S)
+        await wait_for_event(self._grew, self._clock, self._pause_s)
 
     async def _publish_batch(self) -> int:
         async with self._store.reading() as connection:
-            rows = (await connection.execute(_oldest())).all()
+            rows = (await connection.execute(self._oldest())).all()
+            rows = await self._before_barrier(connection, rows)
             await self._measure(connection, rows)
         if not rows:
             return 0
-        await self._log.publish([_record(row) for row in rows])
-        await self._delete_through(rows)
+        await self._publish([_record(row) for row in rows])
+        await self._delete(rows)
         self._metrics.published.labels(self._store.name).inc(len(rows))
         return len(rows)
 
+    async def _publish(self, records: Sequence[NewRecord]) -> None:
+        """The lease is renewed for as long as the log takes; without it the publish is given up."""
+        publishing = asyncio.create_task(self._as_coroutine(records))
+        try:
+            while not (await asyncio.wait({publishing}, timeout=RENEW_S))[0]:
+                if not await self._still_holds():
+                    message = f"{len(records)} events were not taken while the lease lasted"
+                    raise LogUnavailable(message)
+            await publishing
+        finally:
+            publishing.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({publishing})
+
+    async def _as_coroutine(self, records: Sequence[NewRecord]) -> None:
+        await self._log.publish(records)
+
+    async def _still_holds(self) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, self._lease.left_s - SPARE_S)):
+                async with self._store.transaction() as tx:
+                    return await self._lease.renew(tx.connection)
+        except (TimeoutError, Unavailable):
+            return self._lease.left_s > SPARE_S + RENEW_S  # there is time for another attempt
+
+    async def _before_barrier(
+        self, connection: AsyncConnection, rows: Sequence[Row[Any]]
+    ) -> Sequence[Row[Any]]:
+        """Leaves out a barrier, and what is behind it, that other shards have not reached."""
+        places = [n for n, row in enumerate(rows) if row.key.startswith(BARRIER)]
+        if self._shards == 1 or not places:
+            return rows
+        first = await connection.scalar(select(func.min(outbox.c.id)).where(~self._mine()))
+        barred = (n for n in places if first is not None and rows[n].id > first)
+        end = next(barred, len(rows))
+        if end == 0:
+            self._pause_s = OTHERS_S
+        return rows[:end]
+
     async def _measure(self, connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
-        depth = len(rows)
-        if depth == BATCH:
-            counted = await connection.execute(select(func.count()).select_from(outbox))
-            depth = counted.scalar_one()
+        now_s = self._clock.monotonic()
+        full = len(rows) == BATCH
+        if full and now_s - self._measured_s < MEASURE_S:
+            return
+        self._measured_s = now_s
+        counted = select(func.count()).select_from(outbox)
+        depth = await connection.scalar(counted) if full else len(rows)
         oldest_us = rows[0].emitted_us if rows else microseconds(self._clock.now())
         age_s = (microseconds(self._clock.now()) - oldest_us) / 1e6
-        self._metrics.depth.labels(self._store.name).set(depth)
+        self._metrics.depth.labels(self._store.name).set(depth or 0)
         self._metrics.age_s.labels(self._store.name).set(max(0.0, age_s))
 
-    async def _delete_through(self, rows: Sequence[Row[Any]]) -> None:
+    async def _delete(self, rows: Sequence[Row[Any]]) -> None:
         """Forgets what was published, unless another relay has the lease by now: it will publish
         and forget it."""
-        mine = select(outbox_leases.c.epoch).where(
-            outbox_leases.c.shard == self._shard, outbox_leases.c.epoch == self._epoch
-        )
-        published = outbox.c.id.in_([row.id for row in rows])
+        ids = [row.id for row in rows]
         async with self._store.transaction() as tx:
-            result = await tx.connection.execute(delete(outbox).where(published, mine.exists()))
-        if result.rowcount == 0:
-            self._epoch = 0  # asks for the lease again before anything else
+            if await self._lease.renew(tx.connection):
+                await tx.connection.execute(delete(outbox).where(_any_of(tx.connection, ids)))
+        self._note_lease()
 
     async def _hold_lease(self) -> bool:
         """True while this relay is the one. Asks the database when a third of the lease is over."""
-        if self._epoch and self._clock.monotonic() - self._renewed_s < RENEW_S:
+        if self._lease.is_fresh:
             return True
-        started_s = self._clock.monotonic()
         async with self._store.transaction() as tx:
-            self._epoch = await self._take(tx.connection)
-        self._renewed_s = started_s
-        return self._epoch > 0
+            held = await self._lease.take(tx.connection)
+        self._note_lease()
+        return held
 
-    async def _take(self, connection: AsyncConnection) -> int:
-        """Renews or takes the lease; 0 when another owner's has not ended."""
-        where = outbox_leases.c.shard == self._shard
-        row = (await connection.execute(select(outbox_leases).where(where))).one_or_none()
-        now_us = microseconds(self._clock.now())
-        if row is not None and row.owner != self._owner and row.expires_us > now_us:
-            return 0
-        renewing = row is not None and row.epoch == self._epoch
-        epoch = self._epoch if renewing else (row.epoch if row is not None else 0) + 1
-        values = {"owner": self._owner, "epoch": epoch, "expires_us": now_us + int(LEASE_S * 1e6)}
-        statement = upsert(connection, outbox_leases).values(shard=self._shard, **values)
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=["shard"], set_=values)
-        )
-        return int(epoch)
+    def _note_lease(self) -> None:
+        self._store.relayed_here = self._shards == 1 and self._lease.epoch > 0
 
     async def _give_back(self) -> None:
-        """Ends the lease, so that the next relay need not wait for its end. Not being able to costs
-        only that wait."""
-        where = (outbox_leases.c.shard == self._shard, outbox_leases.c.epoch == self._epoch)
+        """Not being able to costs the next relay only a wait."""
         try:
             async with self._store.transaction() as tx:
-                await tx.connection.execute(
-                    update(outbox_leases).where(*where).values(expires_us=0)
-                )
+                await self._lease.give_back(tx.connection)
         except Unavailable as error:
             _logger.info("the lease of %s ends by itself: %s", self._store.name, error)
 
+    def _oldest(self) -> Select[Any]:
+        found = select(outbox).order_by(outbox.c.id).limit(BATCH)
+        return found if self._shards == 1 else found.where(self._mine())
 
-def _oldest() -> Select[Any]:
-    return select(outbox).order_by(outbox.c.id).limit(BATCH)
+    def _mine(self) -> ColumnElement[bool]:
+        number = cast(func.hashtext(outbox.c.key), BigInteger) + 2**31  # from 0
+        return func.mod(number, self._shards) == self._shard
+
+
+def _any_of(connection: AsyncConnection, ids: list[int]) -> ColumnElement[bool]:
+    if is_postgresql(connection):  # one parameter, so that the statement is prepared once
+        return outbox.c.id == any_(literal(ids, ARRAY(BigInteger)))
+    return outbox.c.id.in_(ids)
 
 
 def _record(row: Row[Any]) -> NewRecord:

@@ -1,8 +1,12 @@
-"""The seam to a service's own store: SQLAlchemy 2 Core over SQLite (PostgreSQL next), with an
-outbox.
+"""The seam to a service's own store: SQLAlchemy 2 Core over SQLite or PostgreSQL, with an outbox.
 
 State and event are written in one transaction; a relay publishes the outbox in commit order. Each
 event of a fact carries a per-key `version` taken under the row lock of its fact.
+
+PostgreSQL has many writers at a time (READ COMMITTED), in this process and in other replicas. What
+a transaction has read may be old when it writes, unless it holds what it read: `hold` a fact first,
+write conditionally (`upsert`, `on_conflict_...`, `WHERE version < ...`), or `dialects.lock` a name.
+Whoever holds several takes them in one order, by name.
 """
 
 from __future__ import annotations
@@ -23,14 +27,19 @@ class Transaction(Protocol):
         """For SQLAlchemy Core statements of the service's own tables."""
         ...
 
+    async def hold(self, fact: str) -> None:
+        """Keeps other transactions from `hold` and `next_version` of the fact until this one ends.
+        What is read afterwards is what the last holder has committed."""
+        ...
+
     async def next_version(self, fact: str) -> int:
         """Next version of a fact such as `verdict:<user>`, from 1, rising without gaps within
-        committed transactions."""
+        committed transactions. Holds the fact."""
         ...
 
     async def emit(self, record: NewRecord) -> None:
         """Puts an event into the outbox; it is published after the commit, in commit order, at
-        least once."""
+        least once. It is written when the block ends, with the others of the transaction."""
         ...
 
 
@@ -38,11 +47,13 @@ class Store(Protocol):
     """A service's own database."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Opens a transaction for reading and writing. Raises StoreUnavailable, StoreBusy."""
+        """Opens a transaction for reading and writing. Raises StoreBusy and StoreConflict (nothing
+        was written), StoreUnavailable (nothing was written, unless the database was lost during
+        the commit: nobody knows), InvalidRequest (TEXT_REFUSED: a text that is none)."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Opens a connection for reading only."""
+        """Opens a connection for reading only, on one snapshot of what is committed."""
         ...
 
     async def close(self) -> None:

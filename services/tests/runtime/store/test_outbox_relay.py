@@ -15,7 +15,8 @@ from inyeon.runtime.clock import Clock, ManualClock, SystemClock
 from inyeon.runtime.errors import UnknownTopic
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.port import NewRecord, Position, Record, TopicSpec
-from inyeon.runtime.store.outbox import BATCH, LEASE_S, OutboxRelay, RelayMetrics
+from inyeon.runtime.store.leases import LEASE_S
+from inyeon.runtime.store.outbox import BATCH, OutboxRelay, RelayMetrics
 from inyeon.runtime.store.sql import SqlStore, temporary_store
 from inyeon.runtime.store.tables import outbox, runtime_tables
 
@@ -178,7 +179,7 @@ async def test_a_relay_that_slept_through_its_lease_deletes_nothing(
     assert await sleeper.drain() == 1
     await clock.advance(LEASE_S + 0.1)
     assert await other.drain() == 0
-    sleeper._renewed_s = clock.monotonic()  # as if its clock had stood still meanwhile
+    sleeper._lease._since_s = clock.monotonic()  # as if its clock had stood still meanwhile
     await _emit(store, 2)
     assert await sleeper.drain() == 1
     assert await _depth(store) == 1
