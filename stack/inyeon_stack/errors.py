@@ -1,6 +1,7 @@
 """What can go wrong with an engine.
 
 StackError
+├── SettingRefused    a setting of the stack is none
 ├── EngineMissing     the engine cannot run on this machine: install what the reason names
 └── EngineFailed      it should run here and did not; the tail of its log is in the message
     └── PortTaken     somebody else listens where it should
@@ -16,6 +17,10 @@ class StackError(Exception):
         super().__init__(f"{engine}: {reason}")
         self.engine = engine
         self.reason = reason
+
+
+class SettingRefused(StackError):
+    """`engine` is the name of the setting."""
 
 
 class EngineMissing(StackError):

@@ -27,14 +27,13 @@ class KafkaCluster:
         self._folder = folder
         found = free_ports(2 * nodes)
         brokers, controllers = tuple(ports or found[:nodes]), found[nodes:]
-        settings = _settings(controllers)
         self.nodes: tuple[KafkaNode, ...] = tuple(
             KafkaNode(
                 folder / f"node{i + 1}",
                 i + 1,
                 brokers[i],
                 controllers[i],
-                settings,
+                self._settings,
                 self._cluster_id,
             )
             for i in range(nodes)
@@ -44,6 +43,21 @@ class KafkaCluster:
     def servers(self) -> tuple[str, ...]:
         """Bootstrap servers, host:port."""
         return tuple(node.server for node in self.nodes)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The same: what each engine has."""
+        return self.servers
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the nodes that run."""
+        return tuple(node.pid for node in self.nodes if node.pid is not None)
+
+    @property
+    def logs(self) -> tuple[Path, ...]:
+        """What the nodes wrote."""
+        return tuple(node.log for node in self.nodes)
 
     @property
     def replication(self) -> int:
@@ -74,6 +88,9 @@ class KafkaCluster:
         """SIGKILL for every node."""
         for node in self.nodes:
             node.kill()
+
+    def _settings(self) -> dict[str, str]:
+        return _settings([node.controller_port for node in self.nodes])
 
     def _cluster_id(self) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)

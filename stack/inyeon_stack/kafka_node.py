@@ -30,16 +30,20 @@ class KafkaNode:
         number: int,
         port: int,
         controller_port: int,
-        settings: Mapping[str, str],
+        settings: Callable[[], Mapping[str, str]],
         cluster_id: Callable[[], str],
     ) -> None:
         self.number = number
-        self.port = port
-        self.controller_port = controller_port
         self._folder = folder
         self._settings = settings
         self._cluster_id = cluster_id
         self._process = Process(ENGINE, folder)
+        noted = self._process.ports
+        self.port = noted.get("broker") or port
+        self.controller_port = noted.get("controller") or controller_port
+        self.advertised_port = self.port
+        """Where clients are told to find it, from its next start on: its own port, or that of a
+        proxy before it."""
 
     @property
     def server(self) -> str:
@@ -66,14 +70,15 @@ class KafkaNode:
 
     def launch(self) -> None:
         """Starts without waiting; formats its folder the first time. It must not be running."""
-        require_free(ENGINE, self.port, self.controller_port)
+        ports = {"broker": self.port, "controller": self.controller_port}
+        require_free(ENGINE, *ports.values())
         java, libs = find_java(ENGINE), kafka_jars.install()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_settings(libs)
         if not (self._data / "meta.properties").exists():
             self._format(java, libs)
         argv = [*self._java(java, libs), "kafka.Kafka", str(self._properties)]
-        self._process.launch(argv, _environment())
+        self._process.launch(argv, _environment(), ports)
 
     def await_ready(self) -> None:
         """Waits until what `launch` started serves. Raises EngineFailed; the node is then ended."""
@@ -105,10 +110,10 @@ class KafkaNode:
 
     def _write_settings(self, libs: Path) -> None:
         lines = {
-            **self._settings,
+            **self._settings(),
             "node.id": str(self.number),
             "listeners": f"PLAINTEXT://{self.server},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.server}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.advertised_port}",
             "log.dirs": str(self._data),
         }
         self._properties.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))

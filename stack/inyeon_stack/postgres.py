@@ -26,7 +26,8 @@ QUERY_S = 30.0
 
 
 class Postgres:
-    """One server on one folder: data survives `stop`, `kill` and `start`, also of a later object.
+    """One server on one folder: data survives `stop`, `kill` and `start`, also of a later object,
+    which finds a running server with its port again.
 
     `durable=False` leaves out fsync: for tests, where losing power loses nothing. The one user's
     password is made with the folder: any other user of this machine reaches the port, and who is
@@ -36,9 +37,9 @@ class Postgres:
     def __init__(self, folder: Path, port: int = 0, *, durable: bool = True) -> None:
         self._folder = folder.resolve()
         self._durable = durable
-        self.port = port or free_ports(1)[0]
         # SIGINT is its fast shutdown; SIGTERM would wait until every client has gone.
         self._process = Process(ENGINE, self._folder, stop_signal=signal.SIGINT)
+        self.port = self._process.ports.get("port") or port or free_ports(1)[0]
 
     @property
     def pid(self) -> int | None:
@@ -46,9 +47,19 @@ class Postgres:
         return self._process.pid
 
     @property
-    def log(self) -> Path:
+    def pids(self) -> tuple[int, ...]:
+        """The same as a tuple."""
+        return () if self.pid is None else (self.pid,)
+
+    @property
+    def logs(self) -> tuple[Path, ...]:
         """What the server wrote."""
-        return self._process.log
+        return (self._process.log,)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """host:port."""
+        return (f"127.0.0.1:{self.port}",)
 
     def url(self, database: str) -> str:
         """postgresql://user:password@host:port/database; `{service}` may stand in the name."""
@@ -68,7 +79,7 @@ class Postgres:
         if not (self._data / "PG_VERSION").exists():
             self._initdb(programs, runner)
         argv = [*runner.prefix, str(programs / "postgres"), "-D", str(self._data), *self._options()]
-        self._process.launch(argv, _environment(), uid=runner.uid)
+        self._process.launch(argv, _environment(), {"port": self.port}, uid=runner.uid)
         self._process.await_ready(lambda: self._answers(programs), READY_S)
 
     def stop(self) -> None:

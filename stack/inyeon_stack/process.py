@@ -46,11 +46,24 @@ class Process:
         found = self._find()
         return found.pid if found is not None else None
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """What the running program was started with; empty where none runs."""
+        if self.pid is None:
+            return {}
+        noted: dict[str, int] = json.loads(self._pid_file.read_text())["ports"]
+        return noted
+
     def launch(
-        self, argv: Sequence[str], env: Mapping[str, str], *, uid: int | None = None
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        ports: Mapping[str, int],
+        *,
+        uid: int | None = None,
     ) -> None:
         """Starts the program; does not wait for it. It must not be running. As `uid` and its group
-        where one is given (root only).
+        where one is given (root only). `ports`: noted for later objects.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -70,7 +83,7 @@ class Process:
                 )
             except OSError as error:
                 raise EngineFailed(self._engine, f"cannot run {argv[0]}: {error}") from error
-        self._remember(self._child.pid)
+        self._remember(self._child.pid, ports)
 
     def await_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Returns once `ready()`. Raises EngineFailed, the program then being ended."""
@@ -95,7 +108,7 @@ class Process:
             with contextlib.suppress(psutil.NoSuchProcess):
                 found.send_signal(self._stop_signal)
                 found.resume()
-            if not self._await_end(found, timeout_s):
+            if not self._await_end(timeout_s):
                 self.kill()
             _end(family)
         self._forget()
@@ -107,7 +120,7 @@ class Process:
             family = _family(found)
             with contextlib.suppress(psutil.NoSuchProcess):
                 found.kill()
-            if not self._await_end(found, KILLED_WITHIN_S):
+            if not self._await_end(KILLED_WITHIN_S):
                 raise EngineFailed(self._engine, f"process {found.pid} survives SIGKILL")
             _end(family)
         self._forget()
@@ -153,31 +166,30 @@ class Process:
             noted = json.loads(self._pid_file.read_text())
             found = psutil.Process(int(noted["pid"]))
             is_same = abs(found.create_time() - float(noted["created"])) < SAME_START_S
-            alive = found.status() != psutil.STATUS_ZOMBIE
+            alive = _lives(found)
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
         return found if is_same and alive else None
 
-    def _remember(self, pid: int) -> None:
+    def _remember(self, pid: int, ports: Mapping[str, int]) -> None:
         try:
             created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             return  # already over: await_ready says so
         draft = self._pid_file.with_suffix(".new")
-        draft.write_text(json.dumps({"pid": pid, "created": created}))
+        draft.write_text(json.dumps({"pid": pid, "created": created, "ports": dict(ports)}))
         os.replace(draft, self._pid_file)
 
     def _forget(self) -> None:
         self._pid_file.unlink(missing_ok=True)
 
-    def _await_end(self, found: psutil.Process, timeout_s: float) -> bool:
-        try:
-            if self._child is not None and self._child.pid == found.pid:
-                self._child.wait(timeout_s)
-            else:
-                found.wait(timeout_s)
-        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            return False
+    def _await_end(self, timeout_s: float) -> bool:
+        """Asks again and again: of a program that is not our child only the looks can tell."""
+        deadline = time.monotonic() + timeout_s
+        while self._find() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
         return True
 
     @property
@@ -197,4 +209,17 @@ def _end(family: Sequence[psutil.Process]) -> None:
     for one in family:
         with contextlib.suppress(psutil.Error):
             one.kill()
-    psutil.wait_procs(family, timeout=KILLED_WITHIN_S)
+    deadline = time.monotonic() + KILLED_WITHIN_S
+    while any(map(_lives, family)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _lives(one: psutil.Process) -> bool:
+    """A zombie does not: who should bury it may take seconds. But its main thread is one while the
+    others still hold its ports.
+    """
+    try:
+        is_zombie = one.status() == psutil.STATUS_ZOMBIE
+        return bool(one.is_running() and not (is_zombie and one.num_threads() <= 1))
+    except psutil.NoSuchProcess:
+        return False

@@ -16,8 +16,7 @@ from inyeon_stack.triton_place import ENGINE, Place, find_place
 READY_S = 120.0  # 2 s and what the models' warm-up takes; without libpython it waits for ever
 STOP_S = 20.0  # its own default of 30 s for calls under way is shortened below
 EXIT_S = 10
-GUARDED_GRPC = "shared-memory,model-repository,statistics,trace,logging"
-GUARDED_HTTP = "shared-memory,model-repository,statistics,trace,logging"
+GUARDED = "shared-memory,model-repository,statistics,trace,logging"
 
 
 class Triton:
@@ -28,15 +27,21 @@ class Triton:
     """
 
     def __init__(
-        self, folder: Path, repository: Path, grpc_port: int = 0, http_port: int = 0
+        self,
+        folder: Path,
+        repository: Path,
+        grpc_port: int = 0,
+        http_port: int = 0,
+        *,
+        metrics_port: int = 0,
     ) -> None:
         self._folder = folder.resolve()
         self._repository = repository.resolve()
-        free = free_ports(3)
-        self.grpc_port = grpc_port or free[0]
-        self.http_port = http_port or free[1]
-        self.metrics_port = free[2]
         self._process = Process(ENGINE, self._folder)
+        noted, free = self._process.ports, free_ports(3)
+        self.grpc_port = noted.get("grpc") or grpc_port or free[0]
+        self.http_port = noted.get("http") or http_port or free[1]
+        self.metrics_port = noted.get("metrics") or metrics_port or free[2]
 
     @property
     def pid(self) -> int | None:
@@ -44,9 +49,19 @@ class Triton:
         return self._process.pid
 
     @property
-    def log(self) -> Path:
+    def pids(self) -> tuple[int, ...]:
+        """The same as a tuple."""
+        return () if self.pid is None else (self.pid,)
+
+    @property
+    def logs(self) -> tuple[Path, ...]:
         """What the server wrote."""
-        return self._process.log
+        return (self._process.log,)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """gRPC, HTTP, metrics."""
+        return self.grpc, self.http, f"127.0.0.1:{self.metrics_port}"
 
     @property
     def grpc(self) -> str:
@@ -65,11 +80,12 @@ class Triton:
         if self.pid is not None:
             return
         place = find_place()
-        require_free(ENGINE, self.grpc_port, self.http_port, self.metrics_port)
+        ports = {"grpc": self.grpc_port, "http": self.http_port, "metrics": self.metrics_port}
+        require_free(ENGINE, *ports.values())
         if not self._repository.is_dir():
             raise EngineFailed(ENGINE, f"no model repository at {self._repository}")
         self._sweep()
-        self._process.launch(self._argv(place), place.environment())
+        self._process.launch(self._argv(place), place.environment(), ports)
         try:
             self._process.await_ready(self._answers, READY_S)
         except BaseException:
@@ -110,8 +126,8 @@ class Triton:
             f"--http-port={self.http_port}",
             "--metrics-address=127.0.0.1",
             f"--metrics-port={self.metrics_port}",
-            f"--grpc-restricted-protocol={GUARDED_GRPC}:{key}",
-            f"--http-restricted-api={GUARDED_HTTP}:{key}",
+            f"--grpc-restricted-protocol={GUARDED}:{key}",
+            f"--http-restricted-api={GUARDED}:{key}",
             f"--exit-timeout-secs={EXIT_S}",
         ]
 
