@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from inyeon.cli.roles import BUILDERS, builders
+from inyeon.cli.roles import BUILDERS, ROLES, builders
 
 REFUSED = 2
 """Exit code when settings, files or ports do not let the process start."""
@@ -30,11 +30,11 @@ def up() -> None:
 
 @app.command()
 def serve(
-    role: Annotated[str, typer.Argument(help=f"One of {', '.join(BUILDERS)}.")],
+    role: Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")],
 ) -> None:
-    """Runs one service."""
-    if role not in BUILDERS:
-        raise typer.BadParameter(f"{role!r} is none of {', '.join(BUILDERS)}")
+    """Runs one service, or one worker."""
+    if role not in ROLES:
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(ROLES)}")
     _run((role,))
 
 

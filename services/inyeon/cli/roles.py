@@ -11,7 +11,7 @@ Build = Callable[[Ground], Awaitable[Service]]
 
 def builders(roles: tuple[str, ...]) -> tuple[Build, ...]:
     """Builders in the order of start. Raises KeyError for an unknown role."""
-    return tuple(BUILDERS[role] for role in roles)
+    return tuple(ROLES[role] for role in roles)
 
 
 async def _matching(ground: Ground) -> Service:
@@ -42,9 +42,22 @@ async def _gateway(ground: Ground) -> Service:
     return await build(GatewaySettings(), ground)
 
 
+async def _relay(ground: Ground) -> Service:
+    from inyeon.cli.relay import build_relay
+
+    return await build_relay(ground)
+
+
 BUILDERS: dict[str, Build] = {
     "moderation": _moderation,
     "matching": _matching,
     "translation": _translation,
     "gateway": _gateway,
 }
+"""Services: what `inyeon up` runs."""
+
+WORKERS: dict[str, Build] = {"relay": _relay}
+"""Roles that only a platform of many processes has."""
+
+ROLES: dict[str, Build] = BUILDERS | WORKERS
+"""What `inyeon serve` takes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -24,7 +25,7 @@ from inyeon.runtime.service import BackgroundTask
 from inyeon.runtime.settings import RuntimeSettings
 from inyeon.runtime.store.outbox import OutboxRelay, RelayMetrics
 from inyeon.runtime.store.port import Store
-from inyeon.runtime.store.sql import open_service_store
+from inyeon.runtime.store.sql import SqlStore, open_service_store
 
 MAINTAIN_EVERY_S = 60.0  # the shortest retention is 10 min: records outlive it by a tenth at most
 
@@ -47,6 +48,7 @@ class SharedGround:
         self.local_peers: dict[str, LocalPeers] = {}
         self.tasks: list[BackgroundTask] = [BackgroundTask("log-maintenance", self._maintain)]
         self.closers: list[Closer] = [keyring.close, log.close]
+        self._settings = settings
         self._keyring = keyring
         self._relay_metrics = RelayMetrics(self.metrics)
         self._channels = {a: grpc.aio.insecure_channel(a) for a in dict.fromkeys(settings.peers)}
@@ -66,13 +68,46 @@ class SharedGround:
             raise
 
     async def store(self, service: str, tables: MetaData) -> Store:
-        """Opens `<data_dir>/<service>.db` and relays its outbox while the process runs."""
-        store = await open_service_store(service, tables, self.data_dir, self.clock)
-        self.closers.append(store.close)
-        owner = f"{self.replica}/{service}"
-        relay = OutboxRelay(store, self.log, self.clock, owner=owner, metrics=self._relay_metrics)
-        self.tasks.append(BackgroundTask(f"{service}-outbox", relay.run))
+        """Opens the service's own database: `<data_dir>/<service>.db`, or on the server. Relays its
+        outbox while the process runs, unless another process does (`relay`)."""
+        store = await self._open_store(service, tables, self._settings.database_connections)
+        if self._settings.relay:
+            self._relay(store, service)
         return store
+
+    async def relays(self, service: str, tables: MetaData) -> Sequence[OutboxRelay]:
+        """Relays the outbox of a service that runs elsewhere, whatever `relay` says."""
+        few = min(self._settings.database_connections, 1 + 2 * self._settings.outbox_shards)
+        store = await self._open_store(service, tables, few)
+        return self._relay(store, f"relay/{service}")
+
+    async def _open_store(self, service: str, tables: MetaData, connections: int) -> SqlStore:
+        url = self._settings.database_url.get_secret_value()
+        store = await open_service_store(
+            service, tables, self.data_dir, self.clock, database_url=url, connections=connections
+        )
+        self.closers.append(store.close)
+        return store
+
+    def _relay(self, store: SqlStore, name: str) -> Sequence[OutboxRelay]:
+        # On a server two processes of one host may relay one store; a file has one at a time, which
+        # takes its lease up again at once after a restart.
+        unique = f"/{uuid.uuid4().hex[:8]}" if store.has_many_writers else ""
+        count = self._settings.outbox_shards
+        relays = [
+            OutboxRelay(
+                store,
+                self.log,
+                self.clock,
+                owner=f"{self.replica}/{name}{unique}",
+                metrics=self._relay_metrics,
+                shard=shard,
+                shards=count,
+            )
+            for shard in range(count)
+        ]
+        self.tasks += [BackgroundTask(f"{name}-outbox-{n}", r.run) for n, r in enumerate(relays)]
+        return relays
 
     def peers(self, service: str) -> Peers:
         """The service's streams here and, where other replicas are named, there."""

@@ -119,6 +119,9 @@ class RuntimeSettings(StrictSettings):
     """Connections of one service's pools in this process, writers and readers together."""
     relay: bool = True
     """This process publishes its outboxes itself; False leaves it to `inyeon serve relay`."""
+    outbox_shards: int = Field(default=1, ge=1, le=16)
+    """Relays that share one store's outbox by key, the same in every process; more than 1 needs
+    PostgreSQL. One publishes some 10,000 events/s, and in commit order over all keys."""
     insecure: bool = False
     """Allows plaintext to the log outside development."""
 
