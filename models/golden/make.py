@@ -1,6 +1,6 @@
 """Writes the golden files anew; for maintainers, after a source package was changed on purpose.
 
-python models/golden/make.py raw.json    # raw.json comes from nsfw_tfjs.mjs beside this file
+python models/golden/make.py FOLDER    # with the answers that nsfw_tfjs.mjs beside this file writes
 """
 
 from __future__ import annotations
@@ -26,13 +26,22 @@ PICTURE = "clips/astronaut.png"
 TEXTS = ("hi, where are you from?", "안녕, 어디서 왔어?", "我喜欢爬山。", "Me gusta el fútbol.")
 
 
-def main(raw: Path) -> None:
+# Product -> the file with TF.js's answers.
+CLASSIFIERS = {
+    "nsfw-mobilenet-v2": "mobilenet_v2.json",
+    "nsfw-mobilenet-v2-mid": "mobilenet_v2_mid.json",
+    "nsfw-inception-v3": "inception_v3.json",
+}
+
+
+def main(answers: Path) -> None:
     """Write golden/*.json."""
     manifest = load(paths.MANIFEST)
     for product in manifest.product:
         if product.kind == "tflite":
             golden.write(paths.GOLDEN, _tflite(product))
-    golden.write(paths.GOLDEN, _classifier(raw))
+    for product_name, file in CLASSIFIERS.items():
+        golden.write(paths.GOLDEN, _classifier(product_name, answers / file))
     golden.write(paths.GOLDEN, _encoder(manifest))
 
 
@@ -47,7 +56,7 @@ def _tflite(product: Product) -> golden.Golden:
     return golden.Golden(product.name, origin, TFLITE_BOUND, tuple(cases))
 
 
-def _classifier(raw: Path) -> golden.Golden:
+def _classifier(product: str, raw: Path) -> golden.Golden:
     cases = tuple(
         golden.Case(
             tuple(golden.expected_from(np.asarray([out])) for out in item["outputs"]),
@@ -55,7 +64,7 @@ def _classifier(raw: Path) -> golden.Golden:
         )
         for item in json.loads(raw.read_text("utf-8"))
     )
-    return golden.Golden("nsfw-mobilenet-v2", "TF.js 4.22.0, cpu", 1e-4, cases)
+    return golden.Golden(product, "TF.js 4.22.0, cpu", 1e-4, cases)
 
 
 def _encoder(manifest: Manifest) -> golden.Golden:

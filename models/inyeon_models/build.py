@@ -14,7 +14,7 @@ from inyeon_models.fetch import Cache
 from inyeon_models.files import sha256_of, sha256_of_bytes, write_bytes
 from inyeon_models.index import Entry
 from inyeon_models.manifest import Manifest, Product, Source
-from inyeon_models.recipes import Job, fingerprint, make
+from inyeon_models.recipes import Job, committed, fingerprint, make
 
 
 class Progress(Protocol):
@@ -89,7 +89,7 @@ class Builder:
 
     def _members(self, product: Product) -> Mapping[str, bytes]:
         if product.source is None:
-            return {}
+            return {name: committed(name).read_bytes() for name in product.members}
         source = self._manifest.source_named(product.source)
         if source.name not in self._packages:
             self._packages[source.name] = self._cache.obtain(

@@ -10,13 +10,16 @@ import onnx
 from inyeon_models.errors import ConversionError
 from inyeon_models.layers import (
     Add,
+    Affine,
     AveragePool,
     BatchNorm,
+    Concat,
     Conv,
     Dense,
     Flatten,
     InputLayer,
     Layer,
+    MaxPool,
     Nothing,
     ReLU,
     ZeroPadding,
@@ -58,6 +61,8 @@ def _width(layer: Layer, widths: Mapping[str, int]) -> int:
             return int(kernel.shape[2 if depthwise else 3])
         case Dense(kernel):
             return int(kernel.shape[1])
+        case Concat():
+            return sum(widths[name] for name in layer.inputs)
     return widths[layer.inputs[0]]
 
 
@@ -77,8 +82,15 @@ def _emit(graph: GraphBuilder, layer: Layer, inputs: Sequence[str]) -> str:
             return _relu(graph, ceiling, inputs[0])
         case Add():
             return graph.node("Sum", *inputs)
-        case AveragePool(size, strides):
-            return graph.node("AveragePool", inputs[0], kernel_shape=size, strides=strides)
+        case Affine(scale, offset):
+            scaled = graph.node("Mul", inputs[0], graph.scalar(scale, "scale"))
+            return graph.node("Add", scaled, graph.scalar(offset, "offset"))
+        case Concat():
+            return graph.node("Concat", *inputs, axis=1)
+        case AveragePool() as pool:
+            return _average_pool(graph, pool, inputs[0])
+        case MaxPool(size, strides):
+            return graph.node("MaxPool", inputs[0], kernel_shape=size, strides=strides)
         case Flatten():
             # Keras flattens height, width, channels; ours is channels first until here
             return graph.node("Flatten", graph.node("Transpose", inputs[0], perm=[0, 2, 3, 1]))
@@ -86,6 +98,13 @@ def _emit(graph: GraphBuilder, layer: Layer, inputs: Sequence[str]) -> str:
             return _dense(graph, dense, inputs[0])
         case Nothing():
             return inputs[0]
+
+
+def _average_pool(graph: GraphBuilder, pool: AveragePool, value: str) -> str:
+    windows = {"kernel_shape": pool.size, "strides": pool.strides}
+    if pool.padding == "valid":
+        return graph.node("AveragePool", value, **windows)
+    return graph.node("AveragePool", value, auto_pad="SAME_UPPER", count_include_pad=0, **windows)
 
 
 def _relu(graph: GraphBuilder, ceiling: float | None, value: str) -> str:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from inyeon_models.layers import (
     Add,
+    Affine,
     AveragePool,
     BatchNorm,
+    Concat,
     Conv,
     Dense,
     Flatten,
     InputLayer,
     Layer,
+    MaxPool,
     Nothing,
     ReLU,
     ZeroPadding,
@@ -37,6 +40,13 @@ def forward(layers: Sequence[Layer], pictures: NDArray[np.float32]) -> dict[str,
     return values
 
 
+def dense_forward(layers: Sequence[Dense], rows: Float) -> Float:
+    """Rows (n, inputs) through dense layers alone."""
+    for layer in layers:
+        rows = _dense(layer, rows)
+    return rows
+
+
 def _apply(layer: Layer, inputs: Sequence[Float], pictures: Float) -> Float:
     match layer.operation:
         case InputLayer():
@@ -52,8 +62,14 @@ def _apply(layer: Layer, inputs: Sequence[Float], pictures: Float) -> Float:
             return np.asarray(np.clip(inputs[0], 0.0, ceiling))
         case Add():
             return np.asarray(np.sum(np.stack(inputs), axis=0))
-        case AveragePool(size, strides):
-            return np.asarray(_windows(inputs[0], size, strides).mean(axis=(3, 4)))
+        case Affine(scale, offset):
+            return np.asarray(inputs[0] * scale + offset)
+        case Concat():
+            return np.concatenate(inputs, axis=-1)
+        case AveragePool() as pool:
+            return _average_pool(pool, inputs[0])
+        case MaxPool(size, strides):
+            return np.asarray(_windows(inputs[0], size, strides).max(axis=(3, 4)))
         case Flatten():
             return np.reshape(inputs[0], (len(inputs[0]), -1))
         case Dense() as dense:
@@ -87,6 +103,16 @@ def _pad_same(value: Float, size: tuple[int, int], strides: tuple[int, int]) -> 
         missing = max((-(-length // step) - 1) * step + window - length, 0)
         pads.append((missing // 2, missing - missing // 2))
     return np.pad(value, ((0, 0), *pads, (0, 0)))
+
+
+def _average_pool(pool: AveragePool, value: Float) -> Float:
+    """Sums divided by how many real pixels each window holds."""
+    counts = np.ones((1, *value.shape[1:3], 1))
+    if pool.padding == "same":
+        value = _pad_same(value, pool.size, pool.strides)
+        counts = _pad_same(counts, pool.size, pool.strides)
+    total = _windows(value, pool.size, pool.strides).sum(axis=(3, 4))
+    return np.asarray(total / _windows(counts, pool.size, pool.strides).sum(axis=(3, 4)))
 
 
 def _windows(value: Float, size: tuple[int, int], strides: tuple[int, int]) -> Float:

@@ -69,8 +69,30 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Affine:
+    """x * scale + offset, the same for every value."""
+
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Channels of all inputs, one behind the other."""
+
+
+@dataclass(frozen=True, slots=True)
 class AveragePool:
-    """Mean over windows without padding, sizes in pixels."""
+    """Mean over windows, sizes in pixels; what padding adds does not count."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: Padding = "valid"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Largest value of each window, without padding, sizes in pixels."""
 
     size: tuple[int, int]
     strides: tuple[int, int]
@@ -102,7 +124,10 @@ Operation = (
     | BatchNorm
     | ReLU
     | Add
+    | Affine
+    | Concat
     | AveragePool
+    | MaxPool
     | Flatten
     | Dense
     | Nothing
@@ -205,8 +230,16 @@ def _operation(kind: str, facts: _Facts) -> Operation:
         case "Add":
             return Add()
         case "AveragePooling2D":
+            return _average_pool(facts)
+        case "MaxPooling2D":
             facts.demand("padding", "valid")
-            return AveragePool(facts.pair("pool_size"), facts.pair("strides"))
+            return MaxPool(facts.pair("pool_size"), facts.pair("strides"))
+        case "Activation":
+            facts.demand("activation", "relu")
+            return ReLU(None)
+        case "Concatenate":
+            facts.demand("axis", -1, 3)
+            return Concat()
         case "Flatten":
             facts.demand("data_format", "channels_last")
             return Flatten()
@@ -222,6 +255,12 @@ def _input(facts: _Facts) -> InputLayer:
         case [None, int(height), int(width), int(channels)]:
             return InputLayer((height, width, channels))
     raise facts.refuse("batch_input_shape")
+
+
+def _average_pool(facts: _Facts) -> AveragePool:
+    facts.demand("padding", "valid", "same")
+    padding: Padding = "same" if facts.get("padding") == "same" else "valid"
+    return AveragePool(facts.pair("pool_size"), facts.pair("strides"), padding)
 
 
 def _zero_padding(facts: _Facts) -> ZeroPadding:
@@ -251,13 +290,14 @@ def _conv(facts: _Facts, *, depthwise: bool) -> Conv:
 def _batch_norm(facts: _Facts) -> BatchNorm:
     facts.demand("axis", -1, 3)
     facts.demand("center", True)
-    facts.demand("scale", True)
+    facts.demand("scale", True, False)
     epsilon = facts.get("epsilon")
     if not isinstance(epsilon, float):
         raise facts.refuse("epsilon")
+    beta = facts.tensor("beta")
     return BatchNorm(
-        gamma=facts.tensor("gamma"),
-        beta=facts.tensor("beta"),
+        gamma=facts.tensor("gamma") if facts.flag("scale") else np.ones_like(beta),
+        beta=beta,
         mean=facts.tensor("moving_mean"),
         variance=facts.tensor("moving_variance"),
         epsilon=epsilon,

@@ -24,6 +24,8 @@ Recipe = Literal[
     "text_scale",
     "text_onnx",
     "content_pca",
+    "content_head",
+    "canaries",
     "interest_projection",
 ]
 Kind = Literal["tflite", "onnx", "npy", "npz", "json", "sentencepiece", "clip", "picture"]
@@ -87,7 +89,10 @@ class Decoding(_Strict):
 
 
 class Product(_Strict):
-    """One file that we make: by `recipe` from members of `source` and from earlier products."""
+    """One file that we make: by `recipe` from members of `source` and from earlier products.
+
+    Without a source, members are files committed beside the manifest.
+    """
 
     name: Name
     version: str

@@ -9,10 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from inyeon_models import content, interests, nsfw, text_encoder
+from inyeon_models import (
+    canaries,
+    content,
+    content_head,
+    index,
+    interests,
+    nsfw,
+    paths,
+    text_encoder,
+)
+from inyeon_models.errors import ConversionError
 from inyeon_models.files import sha256_of, sha256_of_bytes
 from inyeon_models.index import Space
 from inyeon_models.manifest import Product, Recipe
+from inyeon_models.overlap import load_projection
 from inyeon_models.reduction import Projection, to_npz
 
 # Raise a number when the recipe's code changes what it writes: built files are then made anew.
@@ -23,6 +34,8 @@ VERSIONS: Mapping[Recipe, int] = {
     "text_scale": 1,
     "text_onnx": 1,
     "content_pca": 1,
+    "content_head": 1,
+    "canaries": 1,
     "interest_projection": 1,
 }
 
@@ -65,7 +78,14 @@ def fingerprint(
     parts += [f"{name}={needs[name]}" for name in sorted(needs)]
     if product.recipe == "interest_projection":
         parts.append(sha256_of(phrases))
+    if product.source is None:
+        parts += [sha256_of(committed(name)) for name in product.members]
     return sha256_of_bytes("\n".join(parts).encode())
+
+
+def committed(member: str) -> Path:
+    """A file that lies beside the manifest."""
+    return paths.MODELS / member
 
 
 def _copy(job: Job) -> Made:
@@ -73,7 +93,8 @@ def _copy(job: Job) -> Made:
 
 
 def _nsfw_onnx(job: Job) -> Made:
-    model = nsfw.convert(job.members, job.metadata)
+    names = [output.name for output in job.product.outputs]
+    model = nsfw.convert(job.members, names, job.metadata)
     return Made(model.SerializeToString(deterministic=True))
 
 
@@ -103,6 +124,20 @@ def _content_pca(job: Job) -> Made:
     return _projection(job.product, content.fit_content(features))
 
 
+def _content_head(job: Job) -> Made:
+    projection = load_projection(job.folder / "content_pca_64.npz")
+    head = content_head.make_head(nsfw.read_classifier(job.members), projection)
+    space = index.read(job.folder)["content-pca-64"].space
+    if space is None:
+        raise ConversionError("content head: content-pca-64 has no embedding space in index.json")
+    names = {"model": space.model, "version": space.version}
+    return Made(content_head.to_npz(head, labels=job.product.labels, **names))
+
+
+def _canaries(job: Job) -> Made:
+    return Made(canaries.document(job.members, job.folder / "content_head.npz"))
+
+
 def _interest_projection(job: Job) -> Made:
     return _projection(job.product, interests.fit_from(job.folder, job.phrases))
 
@@ -123,5 +158,7 @@ _RECIPES: Mapping[Recipe, Callable[[Job], Made]] = {
     "text_scale": _text_scale,
     "text_onnx": _text_onnx,
     "content_pca": _content_pca,
+    "content_head": _content_head,
+    "canaries": _canaries,
     "interest_projection": _interest_projection,
 }

@@ -21,4 +21,4 @@ def test_a_package_that_is_not_what_it_was_is_refused(
     members: dict[str, bytes], reason: str
 ) -> None:
     with pytest.raises(SourceError, match=reason):
-        nsfw.convert(members, {})
+        nsfw.convert(members, (), {})

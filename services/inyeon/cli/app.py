@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from inyeon.cli.inference import inference
 from inyeon.cli.roles import BUILDERS, ROLES, builders
 
 REFUSED = 2
 """Exit code when settings, files or ports do not let the process start."""
+STACK_FILE = Path("build/stack/stack.json")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,12 +23,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # logs are read by machines too
     help="The Inyeon platform.",
 )
+app.add_typer(inference, name="inference")
 
 
 @app.command()
-def up() -> None:
-    """Runs every service in one process on this machine."""
-    _run(tuple(BUILDERS))
+def up(
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Every service a process, on the engines of make stack.")
+    ] = False,
+    stack_file: Annotated[Path, typer.Option(help="With --stack: addresses of the engines.")] = (
+        STACK_FILE
+    ),
+    replicas: Annotated[
+        list[str] | None, typer.Option(help="With --stack: role=n; may be given several times.")
+    ] = None,
+    free_ports: Annotated[bool, typer.Option(help="With --stack: any free ports.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --stack: addresses on stdout.")] = (
+        False
+    ),
+) -> None:
+    """Runs every service on this machine, in one process or, with --stack, each in its own."""
+    if not stack:
+        _run(tuple(BUILDERS))
+    from inyeon.cli.cluster.run import ClusterOptions, run_cluster
+
+    options = ClusterOptions(stack_file, tuple(replicas or ()), free_ports, as_json)
+    _exit(lambda: run_cluster(options, tuple(ROLES)))
 
 
 @app.command()
@@ -56,13 +79,19 @@ def demo(
     raise typer.Exit(asyncio.run(run_demo(options)))
 
 
-def _run(roles: tuple[str, ...]) -> None:
-    from inyeon.runtime.errors import InyeonError
+def _run(roles: tuple[str, ...]) -> NoReturn:
     from inyeon.runtime.harness import run
     from inyeon.runtime.settings import RuntimeSettings
 
+    _exit(lambda: run(builders(roles), RuntimeSettings()))
+
+
+def _exit(run: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    """With the code that running returns; with REFUSED and the reason for what we refuse."""
+    from inyeon.runtime.errors import InyeonError
+
     try:
-        status = asyncio.run(run(builders(roles), RuntimeSettings()))
+        status = asyncio.run(run())
     except InyeonError as error:
         where = f" ({error.field})" if error.field else ""
         typer.echo(f"{error.reason}{where}: {error}", err=True)

@@ -1,8 +1,10 @@
 """The seam to heavy models: second opinions on what a device could not settle.
 
-Adapters: `in_process` (the same files, this process), `triton` (tritonserver over gRPC), and
-`guarded`, which wraps either with a breaker. An answer of the wrong shape, an empty one and one with
-a number that is not finite are failures of the model (ModelFailed), never opinions.
+Adapters: `in_process` (the same files, this process) and `triton` (tritonserver over gRPC), which
+`guarded` wraps with breakers and known answers. `opening.open_inference` gives what the settings
+ask for; `scripted.ScriptedInference` is the twin for tests of others. An answer of the wrong shape,
+an empty one and one with a number that is not finite are failures of the model (ModelFailed), never
+opinions.
 """
 
 from __future__ import annotations
@@ -72,8 +74,8 @@ class Inference(Protocol):
     """Heavy models, wherever they run. Safe to use from many tasks of one loop.
 
     Every call raises Unavailable (INFERENCE_UNAVAILABLE: nobody answers, or the breaker is open),
-    DeadlineExceeded (not within `budget_s`; no call starts without budget), Overloaded (the queue is
-    full), ModelFailed (an answer that is none).
+    DeadlineExceeded (not within `budget_s`; no call starts without budget), Overloaded (the queue
+    is full), ModelFailed (an answer that is none).
     """
 
     async def judge_embedding(
@@ -86,17 +88,31 @@ class Inference(Protocol):
     async def judge_image(
         self, picture: NDArray[np.uint8], budget_s: float
     ) -> tuple[ImageVote, ...]:
-        """One vote of each image model on an (height, width, 3) uint8 RGB picture, in memory only."""
+        """One vote of each image model on a (height, width, 3) uint8 RGB picture, sides of 1 to
+        4,096, in memory only. Where one model fails, all do: a lone vote is no second opinion.
+        """
         ...
 
-    async def put_bank(self, entries: Sequence[BankEntry]) -> None:
-        """Replaces all banks. Later answers of this object are by these entries or newer ones."""
+    async def put_bank(self, entries: Sequence[BankEntry], generation: int = 0) -> None:
+        """Replaces all banks. Later answers of this object are by these entries or newer ones.
+
+        `generation` says which of two states is newer to all who share a server: the sum of the
+        versions of all entries that were read (disabled ones included) is such a number. 0: one
+        above the highest that this object knows, which is right for a single feeder. A lower
+        generation than the present one changes nothing. Raises BankTooLarge and InvalidRequest
+        (the present banks stay); a server that is away is fed when it is back.
+        """
         ...
 
     @property
     def degraded(self) -> bool:
-        """The models do not answer now: devices' verdicts stand, cases wait for people. True within
-        1 s of the loss."""
+        """The default second opinion (judge_embedding) does not answer now: devices' verdicts
+        stand, cases wait for people. True within 1 s of the loss; clears by itself."""
+        ...
+
+    async def ready(self) -> bool:
+        """Every model has given its known answer since it was last lost. False: serve no role that
+        needs opinions yet."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,40 @@
+"""Which heavy models there are, by the names that Triton, metrics and opinions use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+ModelName = Literal["embedding_judge", "image_filter_inception", "image_filter_mid"]
+
+JUDGE: Final = "embedding_judge"
+SESSION_ENCODER = "session_encoder"
+"""Reserved: matching's session encoder. Nothing is exported under this name yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageModel:
+    """One image filter: `pictures` (n, side, side, 3) float32 -> `probabilities` (n, classes)."""
+
+    name: ModelName
+    product: str
+    """Name in models/manifest.toml."""
+    version: str
+    file: str
+    side: int
+
+    @property
+    def model(self) -> str:
+        """name@version, as opinions say it."""
+        return f"{self.product}@{self.version}"
+
+
+LABELS = ("Drawing", "Hentai", "Neutral", "Porn", "Sexy")
+INCEPTION = ImageModel(
+    "image_filter_inception", "nsfw-inception-v3", "nsfwjs-4.3.0", "nsfw_inception_v3.onnx", 299
+)
+MID = ImageModel(
+    "image_filter_mid", "nsfw-mobilenet-v2-mid", "nsfwjs-4.3.0", "nsfw_mobilenet_v2_mid.onnx", 224
+)
+IMAGE_MODELS = (INCEPTION, MID)
+MODEL_NAMES: tuple[ModelName, ...] = (JUDGE, INCEPTION.name, MID.name)
