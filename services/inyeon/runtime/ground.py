@@ -17,6 +17,7 @@ from inyeon.runtime.identity.statements import StatementSigner, StatementVerifie
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
 from inyeon.runtime.keyring import Keyring
 from inyeon.runtime.log.embedded import EmbeddedLog
+from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import Log
 from inyeon.runtime.log.topics import all_specs
 from inyeon.runtime.peers import LocalPeers, Peers
@@ -37,10 +38,17 @@ Closer = Callable[[], Awaitable[None]]
 class SharedGround:
     """Implements `Ground`. Build it with `open`; what it opened is in `closers`, in that order."""
 
-    def __init__(self, settings: RuntimeSettings, log: Log, keyring: Keyring, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        log: Log,
+        keyring: Keyring,
+        clock: Clock,
+        metrics: CollectorRegistry,
+    ) -> None:
         self.clock = clock
         self.log = log
-        self.metrics = CollectorRegistry()
+        self.metrics = metrics
         self.data_dir: Path = settings.data_dir
         self.replica = settings.replica
         self.development = settings.development
@@ -56,13 +64,14 @@ class SharedGround:
 
     @classmethod
     async def open(cls, settings: RuntimeSettings, clock: Clock | None = None) -> SharedGround:
-        """Opens keys and log under `data_dir`. Raises SettingsRefused, LogCorrupt."""
-        clock = clock or SystemClock()
+        """Opens keys under `data_dir` and the log, there or on Kafka. Raises SettingsRefused,
+        LogCorrupt, LogUnavailable, TopicMismatch."""
+        clock, metrics = clock or SystemClock(), CollectorRegistry()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        log = await EmbeddedLog.open(settings.data_dir / "log.db", clock)
+        log = await _open_log(settings, clock, metrics)
         try:
             await log.create_topics(all_specs())
-            return cls(settings, log, Keyring(settings, clock), clock)
+            return cls(settings, log, Keyring(settings, clock), clock, metrics)
         except BaseException:
             await log.close()
             raise
@@ -143,3 +152,9 @@ class SharedGround:
     async def _close_channels(self) -> None:
         for channel in self._channels.values():
             await channel.close()
+
+
+async def _open_log(settings: RuntimeSettings, clock: Clock, metrics: CollectorRegistry) -> Log:
+    if settings.kafka_servers:
+        return await KafkaLog.open(settings, clock, metrics)
+    return await EmbeddedLog.open(settings.data_dir / "log.db", clock)

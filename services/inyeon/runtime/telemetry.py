@@ -32,6 +32,17 @@ MetricName = Literal[
     "inyeon_outbox_age_seconds",
     "inyeon_outbox_published",
     "inyeon_outbox_failures",
+    # Of the log on Kafka: records not taken yet, by group and topic.
+    "inyeon_log_lag",
+    # Changes of a member's partitions, by group.
+    "inyeon_log_rebalances",
+    # Time in which nothing was fetched because the application was slower, by group.
+    "inyeon_log_paused_seconds",
+    # Clients made anew because the old one was stuck or broken, by group.
+    "inyeon_log_clients_replaced",
+    # Records acknowledged, by topic; batches that were not, by reason.
+    "inyeon_log_published",
+    "inyeon_log_publish_failures",
     # How long a pass of matching took to decide, by pool.
     "inyeon_matching_pass_seconds",
     # How long people waited who were matched, pauses not counted, by pool.
@@ -110,7 +121,7 @@ def configure_logging(level: str, *, readable: bool, to: TextIO | None = None) -
     root.handlers = [handler]
     root.setLevel(level.upper())
     # One line for each request or fetch says nothing that the metrics do not.
-    for name in ("httpx", "httpcore", "uvicorn", "aiosqlite", "alembic"):
+    for name in ("httpx", "httpcore", "uvicorn", "aiosqlite", "alembic", "kafka"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

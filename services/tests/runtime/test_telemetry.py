@@ -9,8 +9,10 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from inyeon.inference.metrics import InferenceMetrics
 from inyeon.matching.adapters import metrics as matching
 from inyeon.moderation.adapters import metrics as moderation
+from inyeon.runtime.log.kafka_metrics import KafkaMetrics
 from inyeon.runtime.store.outbox import RelayMetrics
 from inyeon.runtime.telemetry import MetricName, RpcMetrics, gauge
 from inyeon.translation.adapters import metrics as translation
@@ -35,10 +37,12 @@ def test_the_document_lists_exactly_what_there_is() -> None:
     registry = CollectorRegistry()
     RpcMetrics(registry)
     RelayMetrics(registry)
+    KafkaMetrics(registry)
     gauge(registry, "inyeon_service_ready", "Ready", ("service",))
     matching.PrometheusMeter(registry, "main")
     moderation.PrometheusMeter(registry)
     translation.PrometheusObserver(registry)
+    InferenceMetrics(registry)
     found = {family.name: family.type for family in registry.collect()}
     assert found == {name: metric["type"] for name, metric in documented().items()}
 
