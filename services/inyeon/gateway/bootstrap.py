@@ -46,7 +46,7 @@ async def build(settings: GatewaySettings, ground: Ground) -> Service:
         bind=bind,
         tasks=_tasks(ground, peers, board),
         drain=signalling.drain,
-        routes=status_routes(board) if board is not None else None,
+        routes=status_routes(board, settings.review_page) if board is not None else None,
         open_methods=frozenset({f"/{IDENTITY}/IssueToken"}) if identity else frozenset(),
     )
 

@@ -19,3 +19,5 @@ class GatewaySettings(StrictSettings):
     """Serve the status page. Refused outside development: it shows who meets whom."""
     signal_queue: int = Field(default=64, ge=1, le=1024)
     """Messages that wait for a device. A call's set-up needs fewer than ten."""
+    review_page: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Where the status page's link to the review list leads; empty: it is in this process."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException
 from fastapi import Path as PathParam
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from inyeon.gateway.domain.board import Board
@@ -38,8 +38,8 @@ class Told(BaseModel):
     facts: Annotated[dict[str, JsonValue], Field(max_length=32)]
 
 
-def status_routes(board: Board) -> APIRouter:
-    """Routes of the page and its data."""
+def status_routes(board: Board, review_page: str = "") -> APIRouter:
+    """Routes of the page and its data. `review_page`: where the review list is, if elsewhere."""
     router = APIRouter()
 
     @router.get("/", include_in_schema=False)
@@ -65,6 +65,12 @@ def status_routes(board: Board) -> APIRouter:
                 board.line(news.facts)
             case "step":
                 board.step(news.key, news.facts)
+
+    if review_page:
+
+        @router.get("/review", include_in_schema=False)
+        async def review() -> RedirectResponse:
+            return RedirectResponse(review_page, headers=HEADERS)
 
     return router
 

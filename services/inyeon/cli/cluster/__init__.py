@@ -1,0 +1,1 @@
+"""`inyeon up --stack`: every service as its own process on running engines."""
