@@ -53,7 +53,7 @@ setup: $(VENV)/.packages ## Virtual environment with hash-locked requirements
 .PHONY: setup-dev
 setup-dev: $(VENV)/.dev ## The same with what tests and checks need
 
-$(BUILD)/models/.built: $(VENV)/.packages models/manifest.toml $(shell find models/inyeon_models models/phrases -type f -name '*.*' -not -name '*.pyc')
+$(BUILD)/models/.built: $(VENV)/.packages models/manifest.toml $(shell find models/inyeon_models models/phrases models/trained -type f -name '*.*' -not -name '*.pyc')
 	@$(BIN)/inyeon-models build --out $(INYEON_MODELS_DIR) $(TO)
 	@mkdir -p $(@D) && touch $@
 

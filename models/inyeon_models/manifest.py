@@ -27,6 +27,7 @@ Recipe = Literal[
     "content_head",
     "canaries",
     "interest_projection",
+    "trained",
 ]
 Kind = Literal["tflite", "onnx", "npy", "npz", "json", "sentencepiece", "clip", "picture"]
 
@@ -122,6 +123,9 @@ class Product(_Strict):
         pinned = self.sha256 and self.size_bytes and self.source and len(self.members) == 1
         if self.recipe == "copy" and not pinned:
             raise ValueError("a copy needs source, one member, sha256 and size_bytes")
+        committed = self.sha256 and not self.source and len(self.members) == 1
+        if self.recipe == "trained" and not committed:
+            raise ValueError("a trained file needs one committed member and its sha256")
         return self
 
 

@@ -10,6 +10,7 @@ MANIFEST = MODELS / "manifest.toml"
 GOLDEN = MODELS / "golden"
 PHRASES = MODELS / "phrases" / "interests.tsv"
 CARDS = MODELS / "cards"
+TRAINED = MODELS / "trained"
 
 
 def default_out() -> Path:

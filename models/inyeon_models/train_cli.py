@@ -1,0 +1,61 @@
+"""`inyeon-models train`: what is learned from data that nobody may ship."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from inyeon_models import index, paths
+from inyeon_models.errors import SourceError
+from inyeon_models.files import write_bytes
+from inyeon_models.sentences import SentenceEncoder
+from inyeon_models.text_safety_train import read_corpus, train
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+ENCODER = "text-encoder"
+SEED = 1
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (INYEON_DATA)")]
+Models = Annotated[Path | None, typer.Option("--models", help="Folder of the built files")]
+Out = Annotated[Path, typer.Option("--out", help="The head; its figures go beside it as .json")]
+Limit = Annotated[int | None, typer.Option("--limit", min=200, help="Texts of each set, for a try")]
+AsJson = Annotated[bool, typer.Option("--json", help="The figures on stdout")]
+
+
+@app.callback()
+def group() -> None:
+    """Learned files; each is written with its figures beside it."""
+
+
+@app.command("text-safety")
+def text_safety(
+    data: Data = None,
+    out: Out = paths.TRAINED / "text_safety_head.npz",
+    models: Models = None,
+    seed: int = SEED,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the text-safety head on the multilingual encoder; the same seed gives the same file."""
+    console = Console(stderr=True)
+    folder = models or paths.default_out()
+    entry = index.read(folder).get(ENCODER)
+    if entry is None:
+        raise SourceError(f"{folder}: no {ENCODER}; run inyeon-models build")
+    corpus = read_corpus(data or paths.default_data(), seed, limit)
+    name = f"{ENCODER}@{entry.version}"
+    trained = train(SentenceEncoder(folder), name, corpus, lambda text: console.print(text))
+    document = {"seed": seed, "limit": limit, **trained.figures}
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    write_bytes(out, trained.file)
+    write_bytes(out.with_suffix(".json"), text.encode())
+    tweets, suite = trained.figures["tweets"], trained.figures["hatecheck"]
+    console.print(f"{out}: macro-F1 {tweets['macro_f1']} held out, HateCheck {suite['macro_f1']}")
+    if as_json:
+        sys.stdout.write(text)
