@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import sys
 import time
@@ -29,8 +30,9 @@ from inyeon_chaos.history import History, Kind
 from inyeon_chaos.reading import read_rows
 from inyeon_chaos.workload import events_topic, states_topic
 
-CUSTOMERS = 8
+CUSTOMERS = 4  # some 12 orders a second together
 LOOK_S = 0.2
+BETWEEN_KILLS_S = (0.2, 1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +110,40 @@ class LogLevel:
             await child.kill()
         self.history.__exit__()
 
-    async def kill_someone(self) -> str:
-        """SIGKILL for one process under test, and starts it again; returns its name."""
-        victim = self.random.choice(self.children)
-        await self.kill(victim)
-        return victim.name
-
     async def kill(self, victim: Child) -> None:
         """SIGKILL for this process, and starts it again."""
         async with self.down(victim):
-            self.history.add(Kind.FAULT, "kill", target=victim.name)
-            self.kills += 1
+            self._note_kill(victim)
             await victim.kill()
+
+    async def kill_many(self, count: int) -> None:
+        """So many SIGKILLs at random moments, never the last ready process of a role."""
+        starting: set[asyncio.Task[None]] = set()
+        try:
+            for _ in range(count):
+                await asyncio.sleep(self.random.uniform(*BETWEEN_KILLS_S))
+                victim = await self._victim()
+                victim.ready.clear()
+                starting.add(asyncio.create_task(self.kill(victim)))
+            await asyncio.gather(*starting)
+        finally:
+            for task in starting:
+                task.cancel()
+
+    async def _victim(self) -> Child:
+        while True:
+            ready = [
+                [one for one in role if one.ready.is_set() and one.running]
+                for role in (self.producers, self.consumers)
+            ]
+            free = [one for role in ready if len(role) > 1 for one in role]
+            if free:
+                return self.random.choice(free)
+            await asyncio.sleep(LOOK_S)
+
+    def _note_kill(self, victim: Child) -> None:
+        self.history.add(Kind.FAULT, "kill", target=victim.name)
+        self.kills += 1
 
     @asynccontextmanager
     async def down(self, child: Child) -> AsyncIterator[None]:
@@ -132,11 +156,16 @@ class LogLevel:
         finally:
             self._expected_down.discard(child.name)
 
-    async def fault(self, what: str, make: Callable[[], Awaitable[object]]) -> float:
-        """Makes a fault and waits until every key works again; seconds from its beginning."""
-        entry = self.history.add(Kind.FAULT, what)
+    async def fault(
+        self, what: str, make: Callable[[], Awaitable[object]], *, from_its_end: bool = False
+    ) -> float:
+        """Makes a fault and waits until every key works again; seconds from its beginning, or from
+        its end where it lasts on purpose. Raises TimeoutError after RECOVERY_S."""
+        since_s = self.history.add(Kind.FAULT, what).at_s
         await make()
-        return await self.watcher.recovery(entry.at_s, what)
+        if from_its_end:
+            since_s = self.history.add(Kind.FAULT, f"end of {what}").at_s
+        return await self.watcher.recovery(since_s, what)
 
     async def settle(self, seconds: float) -> None:
         """Lets the run go on undisturbed for a while."""
@@ -210,8 +239,7 @@ class LogLevel:
         name = f"{role}-{number}"
         argv = [sys.executable, "-m", "inyeon_chaos.workload", role, self._run, name]
         output = self.folder / f"{name}.log"
-        environment = {
-            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-            **self.engines.environment,
-        }
+        here = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {"PYTHONPATH": path, **self.engines.environment}
         return Child(name, argv, environment, output, self.customers.heard)

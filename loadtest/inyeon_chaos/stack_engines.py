@@ -66,6 +66,14 @@ class StackEngines:
         await asyncio.sleep(down_s)
         await asyncio.to_thread(node.start)
 
+    async def lose(self, number: int) -> None:
+        """SIGKILL of one node, which stays away."""
+        await asyncio.to_thread(self.kafka.nodes[number].kill)
+
+    async def restore(self, number: int) -> None:
+        """The node comes back."""
+        await asyncio.to_thread(self.kafka.nodes[number].start)
+
     async def pause_broker(self, seconds: float, number: int = 0) -> None:
         """SIGSTOP of one node for a while."""
         node = self.kafka.nodes[number]
