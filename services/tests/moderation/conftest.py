@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,10 +43,13 @@ from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import Record
 from inyeon.runtime.peers import LocalPeers
 from inyeon.runtime.store.migrating import migrations_of
-from inyeon.runtime.store.sql import SqlStore, temporary_store
+from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox
 from inyeon.runtime.streams.sessions_sql import StoreSessions
 from inyeon_protos.events.v1.events_pb2 import MatchEnded, MatchLive
+
+
+OpenStore = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
 
 def means_of(given: dict[str, float]) -> tuple[float, ...]:
@@ -189,11 +193,11 @@ class Room:
 
 
 @pytest.fixture
-async def room(policy_file: PolicyFile) -> AsyncIterator[Room]:
+async def room(policy_file: PolicyFile, open_store: OpenStore) -> AsyncIterator[Room]:
     clock = ManualClock()
-    async with temporary_store(TABLES, clock, migrations_of("moderation")) as store:
+    async with open_store(TABLES, clock, migrations_of("moderation")) as store:
         streams = StoreSessions(store, stream_sessions, clock)
-        ledger = SqlLedger(store, SessionAcks(streams), clock)
+        ledger = SqlLedger(store, SessionAcks(streams), clock, policy_file.policy.opinions)
         meter, sessions, peers = PrometheusMeter(CollectorRegistry()), LiveSessions(), LocalPeers()
         neighbours, policy = PeerNeighbours(peers), policy_file.policy
         signer = Ed25519Signer(Ed25519PrivateKey.generate())

@@ -13,10 +13,12 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, case, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from inyeon.moderation.adapters.embedding_book import keep_with_case
 from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import cases, chain_head, decisions, matches, reports
 from inyeon.moderation.domain.cases import Case, Decision
 from inyeon.moderation.domain.chain import GENESIS, Entry, first_break
+from inyeon.moderation.domain.observation import Embedding
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import CaseClosed, CaseMissing, PageRefused
 from inyeon.runtime.store.dialects import microseconds, upsert
@@ -48,6 +50,10 @@ class Opening:
     policy_version: str
     explanation: str
     at: datetime
+    embedding: Embedding | None = None
+    """Of the moment that opens it; kept while the case is open."""
+    embedding_reason: str = ""
+    """Reason that chooses the bank, where it is not the case's own."""
 
 
 async def open_case(connection: AsyncConnection, opening: Opening) -> str:
@@ -63,14 +69,18 @@ async def open_case(connection: AsyncConnection, opening: Opening) -> str:
         explanation=opening.explanation,
         opened_at=microseconds(opening.at),
     )
-    await connection.execute(
-        adding.on_conflict_do_nothing(
-            index_elements=["user_id", "reason"], index_where=cases.c.closed_at.is_(None)
-        )
+    # The open case is locked by an update that changes nothing, so nobody closes it before we end.
+    joining = adding.on_conflict_do_update(
+        index_elements=["user_id", "reason"],
+        index_where=cases.c.closed_at.is_(None),
+        set_={"user_id": opening.user_id},
     )
-    where = (cases.c.user_id == opening.user_id) & (cases.c.reason == opening.reason)
-    found = select(cases.c.case_id).where(where, cases.c.closed_at.is_(None))
-    return str((await connection.execute(found)).scalar_one())
+    found = await connection.execute(joining.returning(cases.c.case_id))
+    case_id = str(found.scalar_one())
+    if opening.embedding is not None:
+        why = opening.embedding_reason or opening.reason
+        await keep_with_case(connection, case_id, opening.embedding, why, opening.at)
+    return case_id
 
 
 async def page_of_cases(

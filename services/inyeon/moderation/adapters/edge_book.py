@@ -20,11 +20,14 @@ async def record_edges(
 ) -> None:
     """Records both directions. The same kind again changes and publishes nothing; a BLOCK is not
     weakened to a REPORT."""
-    for one, other in ((user_id, other_id), (other_id, user_id)):
+    # In one order, whoever blocks whom: two who block each other at once do not wait in a ring.
+    for one, other in sorted([(user_id, other_id), (other_id, user_id)]):
         await _record(tx, one, other, kind, at)
 
 
 async def _record(tx: Transaction, user_id: str, other_id: str, kind: str, at: datetime) -> None:
+    # What is read below must still be so when it is written: a BLOCK may be on its way.
+    await tx.hold(f"edge:{user_id}/{other_id}")
     where = (edges.c.user_id == user_id) & (edges.c.other_id == other_id)
     known = (await tx.connection.execute(select(edges.c.kind).where(where))).scalar_one_or_none()
     if known in (kind, BLOCK):

@@ -3,16 +3,17 @@ ARCHITECTURE.md."""
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
+from functools import cache
 
-from inyeon.moderation.adapters.wire import VERDICTS, timestamp
-from inyeon.moderation.app.ports import Raised, StoredVerdict
+from inyeon.moderation.adapters.wire import SOURCES, VERDICTS, timestamp, vector_to
+from inyeon.moderation.app.ports import Banked, Raised, StoredVerdict
+from inyeon.moderation.domain.opinions import Opinion
 from inyeon.moderation.domain.policy import Policy
 from inyeon.runtime.log import topics
 from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import NewRecord
-from inyeon_protos.common.v1 import vector_pb2
+from inyeon.runtime.log.records import partition_of
 from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.moderation.v1 import safety_pb2
 
@@ -36,10 +37,13 @@ def verdict_recorded(user_id: str, session_id: str, now: StoredVerdict) -> NewRe
 def escalation_raised(user_id: str, session_id: str, raised: Raised) -> NewRecord:
     """moderation.escalations, key session."""
     event = events_pb2.EscalationRaised(
-        escalation_id=uuid.uuid4().hex,
+        escalation_id=raised.escalation_id,
         user_id=user_id,
         session_id=session_id,
         raised_at=timestamp(raised.raised_at),
+        match_id=raised.match_id,
+        reason=raised.escalation.reason,
+        policy_version=raised.policy_version,
     )
     scores, embedding = raised.window.scores, raised.window.embedding
     if scores is not None:
@@ -53,14 +57,72 @@ def escalation_raised(user_id: str, session_id: str, raised: Raised) -> NewRecor
             )
         )
     if embedding is not None:
-        space = vector_pb2.EmbeddingSpace(
-            model=embedding.model,
-            version=embedding.version,
-            dims=64,
-            encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
-        )
-        event.embedding.CopyFrom(vector_pb2.Vector(space=space, data=embedding.data))
+        event.embedding.CopyFrom(vector_to(embedding))
     return new_event(topics.ESCALATIONS, session_id, event, occurred_at=raised.raised_at)
+
+
+def opinion_given(opinion: Opinion) -> NewRecord:
+    """moderation.opinions, key session."""
+    judged = opinion.judged
+    event = events_pb2.OpinionGiven(
+        opinion_id=opinion.opinion_id,
+        escalation_id=opinion.escalation_id,
+        user_id=opinion.user_id,
+        session_id=opinion.session_id,
+        source=SOURCES[opinion.source],
+        verdict=VERDICTS[judged.verdict],
+        reason=judged.reason,
+        confidence=judged.confidence,
+        models=judged.models,
+        degraded=judged.degraded,
+        given_at=timestamp(opinion.given_at),
+        raised_at=timestamp(opinion.raised_at),
+    )
+    return new_event(topics.OPINIONS, opinion.session_id, event, occurred_at=opinion.given_at)
+
+
+def bank_entry_recorded(entry: Banked, version: int) -> NewRecord:
+    """moderation.bank-entries, key entry."""
+    event = events_pb2.BankEntryRecorded(
+        entry_id=entry.entry_id,
+        bank=entry.bank,
+        embedding=vector_to(entry.embedding),
+        case_id=entry.case_id,
+        enabled=entry.enabled,
+        recorded_at=timestamp(entry.recorded_at),
+        version=version,
+    )
+    return new_event(
+        topics.BANK_ENTRIES, entry.entry_id, event, occurred_at=entry.recorded_at, version=version
+    )
+
+
+def watermark(partition: int, committed_at: datetime, version: int) -> NewRecord:
+    """moderation.verdicts, key watermark/<partition>, in that partition."""
+    event = events_pb2.OutboxWatermark(
+        partition=partition, committed_at=timestamp(committed_at), version=version
+    )
+    return new_event(
+        topics.VERDICTS,
+        f"watermark/{partition}",
+        event,
+        occurred_at=committed_at,
+        version=version,
+        partition_key=_key_into(partition),
+    )
+
+
+def verdict_partitions() -> int:
+    """Partitions of moderation.verdicts."""
+    return next(spec.partitions for spec in topics.TOPICS if spec.name == topics.VERDICTS)
+
+
+@cache
+def _key_into(partition: int) -> str:
+    """A partition key that leads into this partition of moderation.verdicts."""
+    partitions = verdict_partitions()
+    keys = (f"watermark-{number}" for number in range(10_000))
+    return next(key for key in keys if partition_of(key, partitions) == partition)
 
 
 def edge_recorded(user_id: str, other_id: str, kind: str, at: datetime, version: int) -> NewRecord:

@@ -9,11 +9,14 @@ from typing import Any, cast
 
 from sqlalchemy import delete, or_, select
 
-from inyeon.moderation.adapters import case_book, events
+from inyeon.moderation.adapters import ask_book, case_book, embedding_book, events, opinion_book
 from inyeon.moderation.adapters.edge_book import BLOCK, REPORT, record_edges
 from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import matches, policies, reports, snapshots, verdicts
 from inyeon.moderation.app.ports import (
+    Answered,
+    Ask,
+    Banked,
     Change,
     Decided,
     LiveMatch,
@@ -22,7 +25,7 @@ from inyeon.moderation.app.ports import (
     StoredVerdict,
 )
 from inyeon.moderation.domain.cases import Case, Decision
-from inyeon.moderation.domain.policy import Policy
+from inyeon.moderation.domain.policy import Policy, SecondOpinion
 from inyeon.moderation.domain.snapshot import Snapshot
 from inyeon.moderation.domain.verdict import DISMISSED, Verdict
 from inyeon.runtime.clock import Clock
@@ -39,10 +42,13 @@ MATCH_KEPT = timedelta(days=1)  # a report may come after the match; the topic k
 class SqlLedger:
     """Ledger on the ground's store."""
 
-    def __init__(self, store: Store, record_acks: RecordAcks, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, record_acks: RecordAcks, clock: Clock, rules: SecondOpinion
+    ) -> None:
         self._store = store
         self._record_acks = record_acks
         self._clock = clock
+        self._rules = rules
 
     async def stored_verdict(self, user_id: str) -> StoredVerdict | None:
         query = select(verdicts).where(verdicts.c.user_id == user_id)
@@ -131,7 +137,25 @@ class SqlLedger:
         at = self._clock.now()
         async with self._store.transaction() as tx:
             case = await case_book.decide_case(tx.connection, case_id, reviewer, decision, note, at)
+            await embedding_book.settle(tx, case, decision, self._rules, at)
             return Decided(case, await self._reset(tx, case, decision, at))
+
+    async def set_bank_entry(self, entry_id: str, *, enabled: bool) -> Banked:
+        async with self._store.transaction() as tx:
+            return await embedding_book.set_enabled(tx, entry_id, enabled=enabled)
+
+    async def ask(self, ask: Ask) -> None:
+        async with self._store.transaction() as tx:
+            await ask_book.put(tx.connection, ask)
+
+    async def take_ask(self, directive_id: str, user_id: str, request_id: str) -> Ask | None:
+        at = self._clock.now()
+        async with self._store.transaction() as tx:
+            return await ask_book.take(tx.connection, directive_id, user_id, request_id, at)
+
+    async def note_opinion(self, answered: Answered) -> None:
+        async with self._store.transaction() as tx:
+            await opinion_book.note(tx, [answered], self._clock.now())
 
     async def audit(self) -> int | None:
         async with self._store.reading() as connection:
@@ -160,7 +184,8 @@ class SqlLedger:
             old = delete(snapshots).where(snapshots.c.updated_at < microseconds(older_than))
             over = delete(matches).where(matches.c.ended_at < ended)
             gone = [await tx.connection.execute(statement) for statement in (old, over)]
-        return sum(result.rowcount for result in gone)
+            asks = await ask_book.forget(tx.connection, self._clock.now())
+        return sum(result.rowcount for result in gone) + asks
 
     async def _save(self, tx: Transaction, changes: Sequence[Change]) -> None:
         at = microseconds(self._clock.now())
@@ -261,4 +286,5 @@ def _protection(change: Change, moved: Moved) -> case_book.Opening:
         now.policy_version,
         now.explanation.text(),
         moved.changed_at,
+        moved.embedding,
     )

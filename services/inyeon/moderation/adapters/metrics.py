@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inyeon.moderation.domain.directive import Action
+from inyeon.moderation.domain.opinions import Judged, Source
 from inyeon.moderation.domain.verdict import Transition
 
 
@@ -61,3 +62,64 @@ class PrometheusMeter:
 
     def commit_failed(self) -> None:
         self._failed.inc()
+
+
+class JudgingMetrics:
+    """JudgingMeter on a registry. One for each process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._opinions = Counter(
+            "inyeon_moderation_opinions",
+            "Second opinions given",
+            ["source", "verdict", "reason"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "inyeon_moderation_judging_seconds",
+            "Escalations: time until models answered or did not",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+            registry=registry,
+        )
+        self._broken = Counter(
+            "inyeon_moderation_judging_errors",
+            "Answers of models that broke on their way",
+            registry=registry,
+        )
+        self._cases = Counter(
+            "inyeon_moderation_opinion_cases",
+            "Cases opened or joined by opinions",
+            registry=registry,
+        )
+        self._degraded = Gauge(
+            "inyeon_moderation_models_degraded",
+            "1 while the models do not answer",
+            registry=registry,
+        )
+        self._banked = Gauge(
+            "inyeon_moderation_bank_entries", "Bank entries in force here", registry=registry
+        )
+        self._heard = Counter(
+            "inyeon_moderation_opinions_heard",
+            "Opinions that reached this replica",
+            ["fate"],
+            registry=registry,
+        )
+
+    def judged(self, source: Source, judged: Judged, took_s: float) -> None:
+        self._opinions.labels(source.value, judged.verdict.value, judged.reason).inc()
+        self._seconds.observe(took_s)
+
+    def broke(self) -> None:
+        self._broken.inc()
+
+    def opened_cases(self, count: int) -> None:
+        self._cases.inc(count)
+
+    def degraded(self, degraded: bool) -> None:
+        self._degraded.set(degraded)
+
+    def banked(self, entries: int) -> None:
+        self._banked.set(entries)
+
+    def heard(self, fate: str) -> None:
+        self._heard.labels(fate).inc()

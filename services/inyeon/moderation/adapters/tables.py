@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -131,4 +133,53 @@ policies = Table(
     Column("version", String(64), primary_key=True),
     Column("name", String(64), nullable=False),
     Column("published_at", BigInteger, nullable=False),
+)
+
+case_embeddings = Table(
+    "moderation_case_embeddings",
+    TABLES,
+    Column("case_id", String(64), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("dims", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False, comment="INT8_SCALED"),
+    Column("reason", String(64), nullable=False, comment="of the escalation or of the rule"),
+    Column("kept_at", BigInteger, nullable=False),
+)
+"""Only of open cases: a decision moves the row into the bank or removes it."""
+
+bank_entries = Table(
+    "moderation_bank_entries",
+    TABLES,
+    Column("entry_id", String(64), primary_key=True),
+    Column("bank", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("dims", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False, comment="INT8_SCALED"),
+    Column("case_id", String(64), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+evidence_asks = Table(
+    "moderation_evidence_asks",
+    TABLES,
+    Column("directive_id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("session_id", String(64), nullable=False),
+    Column("escalation_id", String(64), nullable=False),
+    Column("match_id", String(64), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("raised_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("answered_by", String(64), comment="request id; absent while nobody answered"),
+)
+
+leases = Table(
+    "moderation_leases",
+    TABLES,
+    Column("name", String(64), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
 )

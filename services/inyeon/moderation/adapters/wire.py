@@ -12,9 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inyeon.moderation.domain.cases import Decision
 from inyeon.moderation.domain.directive import Action, Directive
 from inyeon.moderation.domain.observation import Embedding, Presence, Scores, Subject, Window
+from inyeon.moderation.domain.opinions import Source
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import WindowRefused
 from inyeon_protos.common.v1 import vector_pb2
+from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.moderation.v1 import review_pb2, safety_pb2
 
 _FLOAT = struct.Struct("<f")
@@ -41,11 +43,20 @@ VERDICTS = {
     Verdict.UNSURE: safety_pb2.VERDICT_UNSURE,
     Verdict.PROTECT: safety_pb2.VERDICT_PROTECT,
 }
+VERDICT_CODES = {code: verdict for verdict, code in VERDICTS.items()}
+SOURCES = {
+    Source.EMBEDDING: events_pb2.OPINION_SOURCE_EMBEDDING,
+    Source.IMAGE: events_pb2.OPINION_SOURCE_IMAGE,
+    Source.TEXT: events_pb2.OPINION_SOURCE_TEXT,
+    Source.REVIEWER: events_pb2.OPINION_SOURCE_REVIEWER,
+}
+SOURCE_CODES = {code: source for source, code in SOURCES.items()}
 ACTIONS = {
     Action.PROTECT: safety_pb2.DIRECTIVE_ACTION_PROTECT,
     Action.CLEAR: safety_pb2.DIRECTIVE_ACTION_CLEAR,
     Action.WARN: safety_pb2.DIRECTIVE_ACTION_WARN,
     Action.END: safety_pb2.DIRECTIVE_ACTION_END,
+    Action.SEND_EVIDENCE: safety_pb2.DIRECTIVE_ACTION_SEND_EVIDENCE,
 }
 ACTION_CODES = {code: action for action, code in ACTIONS.items()}
 DECISIONS = {
@@ -93,8 +104,7 @@ def window_from(sequence: int, message: safety_pb2.ObservationWindow) -> Window:
 
 
 def window_to(window: Window) -> safety_pb2.ObservationWindow:
-    """What another replica needs of a partner's window; reading it back gives the same, embedding
-    aside."""
+    """What another replica needs of a partner's window; reading it back gives the same."""
     message = safety_pb2.ObservationWindow(
         subject=SUBJECT_CODES[window.subject],
         match_id=window.match_id,
@@ -108,7 +118,28 @@ def window_to(window: Window) -> safety_pb2.ObservationWindow:
         message.scores.frames = scores.frames
         message.scores.mean.extend(scores.mean)
         message.scores.max.extend(scores.peak)
+    if window.embedding is not None:
+        message.embedding.CopyFrom(vector_to(window.embedding))
     return message
+
+
+def vector_to(embedding: Embedding) -> vector_pb2.Vector:
+    """An embedding as it travels."""
+    space = vector_pb2.EmbeddingSpace(
+        model=embedding.model,
+        version=embedding.version,
+        dims=embedding.dims,
+        encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
+    )
+    return vector_pb2.Vector(space=space, data=embedding.data)
+
+
+def datetime_from(at: Timestamp) -> datetime:
+    """Aware UTC time of a protobuf time. Raises ValueError for one that no calendar has."""
+    try:
+        return at.ToDatetime(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
 
 
 def directive_to(directive: Directive) -> safety_pb2.Directive:

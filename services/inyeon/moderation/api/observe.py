@@ -7,6 +7,7 @@ from datetime import datetime
 
 from inyeon.moderation.adapters.neighbours import receiver
 from inyeon.moderation.adapters.wire import VERDICTS, directive_to, timestamp, window_from
+from inyeon.moderation.app.heeding import Heeding
 from inyeon.moderation.app.live import LiveSession
 from inyeon.moderation.app.observe import Observe
 from inyeon.moderation.app.ports import SignedPass
@@ -75,9 +76,14 @@ class ObserveHandler:
     """StreamHandler of Observe. One instance serves all sessions."""
 
     def __init__(
-        self, observe: Observe, peers: Peers, count: Callable[[int], None] = lambda _: None
+        self,
+        observe: Observe,
+        heeding: Heeding,
+        peers: Peers,
+        count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._observe = observe
+        self._heeding = heeding
         self._peers = peers
         self._count = count
         self._live: dict[tuple[str, int], LiveSession] = {}
@@ -103,6 +109,7 @@ class ObserveHandler:
             ),
         )
         self._count(len(self._live))
+        await self._heeding.opened(live)
 
     async def received(
         self, session: Session[ObserveResponse], sequence: int, message: ObserveRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 from inyeon.moderation.app.commit import GroupCommit
 from inyeon.moderation.app.live import LiveSession, LiveSessions
@@ -11,7 +12,7 @@ from inyeon.moderation.app.telling import Telling
 from inyeon.moderation.domain.observation import Embedding, Subject, Window
 from inyeon.moderation.domain.policy import Policy
 from inyeon.moderation.domain.snapshot import resume
-from inyeon.moderation.domain.verdict import Escalation, Transition, Verdict
+from inyeon.moderation.domain.verdict import NOTHING, Escalation, Transition, Verdict
 from inyeon.moderation.errors import WindowRefused
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import InyeonError, Overloaded
@@ -81,8 +82,8 @@ class Observe:
         if step.escalation:
             self._raise(live, step.escalation, window)
         if step.transition:
-            await self._move(live, step.transition)
-        self._commit.note(live, at_once=step.transition is not None)
+            await self.move(live, step.transition, window.embedding)
+        self._commit.note(live, at_once=step is not NOTHING)
 
     def corroborate(self, user_id: str, window: Window) -> bool:
         """Takes in what the partner's device saw of a person whose stream is here; False where it
@@ -93,7 +94,7 @@ class Observe:
         escalation = live.machine.corroborate(window, self._clock.monotonic())
         if escalation:
             self._raise(live, escalation, window)
-            self._commit.note(live)
+            self._commit.note(live, at_once=True)
         return True
 
     def direct(self, user_id: str) -> Device | None:
@@ -114,11 +115,16 @@ class Observe:
         await self._telling.partner(user_id, moved, match)
         self._commit.note(live, at_once=True)
 
-    async def _move(self, live: LiveSession, moved: Transition) -> None:
+    async def move(
+        self, live: LiveSession, moved: Transition, embedding: Embedding | None = None
+    ) -> None:
+        """The session's verdict moved, by a window or by a second opinion: the own device is told
+        at once, the store with the next commit, the partner within a second."""
         self._meter.moved(moved)
         known = live.match.match_id if live.match else ""
-        live.moved.append(Moved(moved, self._clock.now(), known))
+        live.moved.append(Moved(moved, self._clock.now(), known, embedding))
         self._telling.own(live, moved, known)
+        self._commit.note(live, at_once=True)
         try:
             async with asyncio.timeout(TELL_S):
                 match = await self._match(live, fresh=True)
@@ -128,7 +134,11 @@ class Observe:
             self._meter.window("partner_untold")
 
     def _raise(self, live: LiveSession, escalation: Escalation, window: Window) -> None:
-        live.raised.append(Raised(escalation, window, self._clock.now()))
+        match_id = live.match.match_id if live.match else ""
+        version, now = live.machine.policy.version, self._clock.now()
+        raised = Raised(escalation, window, now, uuid.uuid4().hex, match_id, version)
+        live.raised.append(raised)
+        live.machine.escalated(raised.escalation_id)
 
     async def _about_partner(self, live: LiveSession, window: Window) -> None:
         match = await self._match(live)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from inyeon.moderation.domain.cases import Case, Decision
 from inyeon.moderation.domain.directive import Action, Directive
-from inyeon.moderation.domain.observation import Window
+from inyeon.moderation.domain.observation import Embedding, Window
+from inyeon.moderation.domain.opinions import UNDECIDED, Escalated, Judged, Opinion, Source
 from inyeon.moderation.domain.policy import Policy
 from inyeon.moderation.domain.snapshot import Snapshot
 from inyeon.moderation.domain.verdict import Escalation, Transition, Verdict
@@ -51,6 +52,8 @@ class Moved:
     transition: Transition
     changed_at: datetime
     match_id: str = ""
+    embedding: Embedding | None = None
+    """Of the window that moved it; kept with the case that it may open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,51 @@ class Raised:
     escalation: Escalation
     window: Window
     raised_at: datetime
+    escalation_id: str
+    match_id: str = ""
+    policy_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An escalation with the opinion on it: what the worker writes down."""
+
+    escalated: Escalated
+    opinion: Opinion
+
+    @property
+    def case_reason(self) -> str:
+        """Reason of the case: the escalation's where models were asked and were unsure, else the
+        opinion's own (a match, no answer, nothing to judge)."""
+        own = self.opinion.judged.reason
+        return (self.escalated.reason or own) if own in UNDECIDED else own
+
+
+@dataclass(frozen=True, slots=True)
+class Banked:
+    """A confirmed case as a bank keeps it."""
+
+    entry_id: str
+    bank: str
+    embedding: Embedding
+    case_id: str
+    enabled: bool
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A device was asked for one picture."""
+
+    directive_id: str
+    user_id: str
+    session_id: str
+    escalation_id: str
+    match_id: str
+    reason: str
+    raised_at: datetime
+    """When the escalation was raised."""
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +222,23 @@ class Ledger(Protocol):
         """Closes a case and appends to the hash chain. Raises CaseMissing, CaseClosed."""
         ...
 
+    async def set_bank_entry(self, entry_id: str, *, enabled: bool) -> Banked:
+        """Disables or enables a bank entry everywhere. Raises EntryMissing."""
+        ...
+
+    async def ask(self, ask: Ask) -> None:
+        """Keeps that a picture was asked for, until it expires."""
+        ...
+
+    async def take_ask(self, directive_id: str, user_id: str, request_id: str) -> Ask | None:
+        """Takes an open ask of that user, once; None for a repeat of the request that took it.
+        Raises EvidenceNotAsked."""
+        ...
+
+    async def note_opinion(self, answered: Answered) -> None:
+        """Publishes an opinion and opens the case that it calls for."""
+        ...
+
     async def audit(self) -> int | None:
         """First sequence of the decision chain that does not hold; None where it is whole."""
         ...
@@ -232,4 +297,32 @@ class Meter(Protocol):
 
     def commit_failed(self) -> None:
         """A group commit failed and will be tried again."""
+        ...
+
+
+class JudgingMeter(Protocol):
+    """What operators count of second opinions."""
+
+    def judged(self, source: Source, judged: Judged, took_s: float) -> None:
+        """An opinion was given."""
+        ...
+
+    def broke(self) -> None:
+        """Something failed while models were asked that nobody raised on purpose."""
+        ...
+
+    def opened_cases(self, count: int) -> None:
+        """Cases were opened or joined by opinions."""
+        ...
+
+    def degraded(self, degraded: bool) -> None:
+        """The models answer, or do not."""
+        ...
+
+    def banked(self, entries: int) -> None:
+        """So many bank entries are in force here."""
+        ...
+
+    def heard(self, fate: str) -> None:
+        """An opinion reached a replica: moved, stayed, elsewhere or stale."""
         ...

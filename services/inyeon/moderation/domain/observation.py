@@ -51,7 +51,8 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """Content embedding of the last scored frame, 64 dimensions, INT8_SCALED (68 bytes)."""
+    """Content embedding of the last scored frame, INT8_SCALED: a float32 scale, then a signed byte
+    for each dimension (a device's has 64, so 68 bytes)."""
 
     model: str
     version: str
@@ -61,6 +62,11 @@ class Embedding:
     def space(self) -> tuple[str, str]:
         """(model, version): what may be compared."""
         return self.model, self.version
+
+    @property
+    def dims(self) -> int:
+        """Dimensions, by the length of the data."""
+        return len(self.data) - 4
 
 
 @dataclass(frozen=True, slots=True)

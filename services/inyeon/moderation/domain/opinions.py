@@ -24,6 +24,9 @@ IMAGE_QUIET = "IMAGE_QUIET"
 IMAGE_UNSURE = "IMAGE_UNSURE"
 MODELS_UNAVAILABLE = "MODELS_UNAVAILABLE"
 MODEL_FAILED = "MODEL_FAILED"
+TEXT_FLAGGED = "TEXT_FLAGGED"
+UNDECIDED = frozenset({HEAD_UNSURE, IMAGE_UNSURE, TEXT_FLAGGED})
+"""Reasons that say no more than the escalation itself."""
 
 VOTES_AT_LEAST = 2  # one image model alone moves nothing
 _SUM_MARGIN = 0.01  # probabilities of float32 sum to 1 within this
@@ -51,7 +54,6 @@ class Escalated:
     raised_at: datetime
     embedding: Embedding | None = None
     """Kept with the case that it may open."""
-    dims: int = 0
     refusal: str = ""
     """Why the embedding cannot be judged, such as EMBEDDING_MISSING; empty: it can."""
     text: Mapping[str, float] | None = None
@@ -151,7 +153,7 @@ def by_text(scores: Mapping[str, float], model: str) -> Judged:
     """The text-safety head has spoken when it escalated: a person decides. Words never cover a
     picture."""
     finite = [score for score in scores.values() if 0.0 <= score <= 1.0]
-    return Judged(Verdict.UNSURE, "TEXT_FLAGGED", max(finite, default=0.0), (model,))
+    return Judged(Verdict.UNSURE, TEXT_FLAGGED, max(finite, default=0.0), (model,))
 
 
 def _by_marks(

@@ -25,6 +25,13 @@ from inyeon.runtime.store.migrating import migration_differences, migrations_of
 pytestmark = pytest.mark.unit
 
 
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine("postgresql"))]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def report(n: int, reporter: str = "b", reported: str = "a", reason: str = "R") -> NewReport:
     return NewReport(f"req-{n}", reporter, reported, "m", reason, "note")
 
@@ -84,7 +91,7 @@ async def test_foreign_page_tokens_are_refused(room: Any, token: str) -> None:
         await room.ledger.cases(open_only=None, size=5, after=token)
 
 
-async def test_the_chain_holds_and_cannot_be_changed(room: Any) -> None:
+async def test_the_chain_holds_and_cannot_be_changed(room: Any, engine: str) -> None:
     for n in range(3):
         case_id = await room.ledger.report(report(n, reported=f"u{n}"))
         await room.ledger.decide(case_id, "r", Decision.CONFIRM, f"note {n}")
@@ -94,7 +101,8 @@ async def test_the_chain_holds_and_cannot_be_changed(room: Any) -> None:
             async with room.store.transaction() as tx:
                 await tx.connection.execute(statement)
     async with room.store.transaction() as tx:
-        await tx.connection.execute(text("DROP TRIGGER moderation_decisions_no_update"))
+        on = " ON moderation_decisions" if engine == "postgresql" else ""
+        await tx.connection.execute(text(f"DROP TRIGGER moderation_decisions_no_update{on}"))
         await tx.connection.execute(update(decisions).where(decisions.c.seq == 2).values(note="x"))
     assert await room.ledger.audit() == 2
 

@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inyeon.moderation.adapters.ledger import SqlLedger
 from inyeon.moderation.adapters.tables import TABLES
+from inyeon.moderation.domain.policy import SecondOpinion
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.store.sql import open_service_store
@@ -169,7 +170,7 @@ async def _one_verdict_one_case(folder: Path) -> None:
     clock = SystemClock()
     store = await open_service_store("moderation", TABLES, folder, clock)
     try:
-        ledger = SqlLedger(store, _no_acks, clock)
+        ledger = SqlLedger(store, _no_acks, clock, SecondOpinion())
         stored = await ledger.stored_verdict("a")
         assert stored is not None
         assert (stored.verdict, stored.version) == (Verdict.PROTECT, 1)

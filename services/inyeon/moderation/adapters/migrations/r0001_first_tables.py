@@ -288,8 +288,13 @@ def _make_append_only() -> None:
                 "BEGIN SELECT RAISE(ABORT, 'moderation_decisions is append-only'); END"
             )
         return
-    for verb in ("UPDATE", "DELETE"):
+    op.execute(
+        "CREATE FUNCTION moderation_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
+        "USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    for verb, each in (("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
         op.execute(
-            f"CREATE RULE moderation_decisions_no_{verb.lower()} AS "
-            f"ON {verb} TO moderation_decisions DO INSTEAD NOTHING"
+            f"CREATE TRIGGER moderation_decisions_no_{verb.lower()} BEFORE {verb} "
+            f"ON moderation_decisions FOR EACH {each} EXECUTE FUNCTION moderation_append_only()"
         )

@@ -1,0 +1,39 @@
+"""What every replica follows: opinions, for the streams it holds; bank entries, for its models."""
+
+from __future__ import annotations
+
+import asyncio
+
+from inyeon.moderation.adapters.opinion_wire import bank_entry_from, opinion_from
+from inyeon.moderation.app.banking import Banking
+from inyeon.moderation.app.heeding import HEARD_FOR, Heeding
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.log.envelope import version_of
+from inyeon.runtime.log.following import follow
+from inyeon.runtime.log.port import Log, Record
+from inyeon.runtime.log.topics import BANK_ENTRIES, OPINIONS
+
+
+async def follow_opinions(log: Log, heeding: Heeding, clock: Clock) -> None:
+    """Hears opinions for as long as this task lives. A replica that starts reads the topic from its
+    start, an hour of it: what is too old to count is not even decoded."""
+
+    async def apply(record: Record) -> None:
+        if clock.now() - record.published_at <= HEARD_FOR:
+            await heeding.heard(opinion_from(record))
+
+    await follow(log, [OPINIONS], apply, clock=clock)
+
+
+async def follow_banks(log: Log, banking: Banking, clock: Clock) -> None:
+    """Keeps the banks for as long as this task lives."""
+    caught_up = asyncio.Event()
+
+    def apply(record: Record) -> None:
+        banking.take(record.key, version_of(record), bank_entry_from(record))
+
+    async with asyncio.TaskGroup() as group:
+        following = follow(log, [BANK_ENTRIES], apply, clock=clock, caught_up=caught_up)
+        group.create_task(following)
+        await caught_up.wait()
+        banking.begin()
