@@ -114,15 +114,20 @@ class KafkaMember(Poller):
         await asyncio.shield(self._closing)
 
     def begin(self, consumer: Any) -> None:
-        """Subscribes. A leader that does not know a topic's partitions yet would share out nothing
-        at first."""
-        for topic in self._topics:
-            consumer.partitions_for_topic(topic)
+        """Subscribes, and learns the partitions before it joins: a leader that learns them
+        afterwards makes everybody join a second time."""
         consumer.subscribe(topics=self._topics, listener=_Rebalances(self))
+        consumer.topics()
 
     def polled(self, consumer: Any) -> None:
         """Notices when it has joined, which may be with no partition at all."""
-        if not self._joined and consumer.group_metadata().state == MemberState.STABLE:
+        state = consumer.group_metadata().state
+        if state == MemberState.REBALANCING:
+            # The library forgets to finish a join that lasts longer than a poll where changed
+            # metadata began it: the reason is gone once the new assignment is made. Then the member
+            # sends no heartbeats any more and spins. Wanting to rejoin makes it finish.
+            consumer._coordinator.request_rejoin()
+        elif state == MemberState.STABLE and not self._joined:
             self._joined = True
             self.buffer.wake()
 
