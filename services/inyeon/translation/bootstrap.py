@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import structlog
 
+from inyeon.inference.text import InProcessTextScreen
+from inyeon.inference.text_model import NAME as NAME_OF_SCREEN
+from inyeon.inference.text_model import TextModel, missing
 from inyeon.runtime.service import BackgroundTask, Ground, Service
 from inyeon.runtime.streams.server import StreamServer
 from inyeon.runtime.streams.sessions_sql import StoreSessions
 from inyeon.translation.adapters.apertium import ApertiumEngine
 from inyeon.translation.adapters.apertium_place import Route, find
+from inyeon.translation.adapters.flags import StoreFlags
 from inyeon.translation.adapters.key import caption_key
 from inyeon.translation.adapters.langid import Py3LangId
 from inyeon.translation.adapters.matches import following
 from inyeon.translation.adapters.metrics import PrometheusObserver
 from inyeon.translation.adapters.post import PeersPost
+from inyeon.translation.adapters.screen_policy import check_fits, read_screen_policy
 from inyeon.translation.adapters.tables import TABLES, stream_sessions
 from inyeon.translation.api import http
 from inyeon.translation.api.converse import ConverseHandler
 from inyeon.translation.api.grpc import TranslationApi
 from inyeon.translation.app.cache import AnswerCache
+from inyeon.translation.app.captioning import Captioner
 from inyeon.translation.app.converse import Conversations
+from inyeon.translation.app.screening import Screening
 from inyeon.translation.app.tiers import Tiers
 from inyeon.translation.app.translate import Translator
 from inyeon.translation.data import read_phrasebook
+from inyeon.translation.domain.screening import Policy
 from inyeon.translation.settings import TranslationSettings
 from inyeon_protos.translation.v1 import translation_pb2 as pb
 from inyeon_protos.translation.v1 import translation_pb2_grpc
@@ -32,6 +42,7 @@ NAME = "translation"
 STREAM = "converse"
 
 
+UNSCREENED = "what people say is passed on unscreened, and marked by nobody"
 ABSENT = "not installed; sentences beyond the phrasebook are shown untranslated"
 
 _log = structlog.get_logger(__name__)
@@ -51,11 +62,17 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
     peers = ground.peers(NAME)
     post = PeersPost(peers)
     key = caption_key(settings.mac_key.get_secret_value(), ground.data_dir)
-    conversations = Conversations(translator, post, clock, observer, key)
+    store = await ground.store(NAME, TABLES)
+    flags = StoreFlags(store, clock, observer.flags_lost)
+    policy = read_screen_policy(settings.screen_policy)
+    screen = await _text_screen(settings, policy, observer, development=ground.development)
+    screening = Screening(screen, policy, flags, clock, observer)
+    captioner = Captioner(translator, screening, clock, observer, key)
+    conversations = Conversations(captioner, post, clock, observer)
     handler = ConverseHandler(
         conversations, post, peers, ground.verifier("matching"), clock, observer.streams.set
     )
-    sessions = StoreSessions(await ground.store(NAME, TABLES), stream_sessions, clock)
+    sessions = StoreSessions(store, stream_sessions, clock)
     stream = StreamServer(STREAM, pb.ConverseResponse, handler, sessions, clock, ground.tokens)
     api = TranslationApi(translator, stream)
 
@@ -72,6 +89,8 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
         await cache.close()
         if apertium is not None:
             await apertium.close()
+        if screen is not None:
+            await screen.close()
 
     return Service(
         name=NAME,
@@ -79,6 +98,7 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
         bind=bind,
         tasks=(
             BackgroundTask("translation.upkeep", upkeep),
+            BackgroundTask("translation.flags", flags.run),
             BackgroundTask(
                 "translation.matches", following(ground.log, conversations.match_ended, clock)
             ),
@@ -103,6 +123,27 @@ def _apertium(settings: TranslationSettings, observer: PrometheusObserver) -> Ap
     engine = ApertiumEngine(place)
     observer.routes.labels("apertium").set(len(engine.routes()))
     return engine
+
+
+async def _text_screen(
+    settings: TranslationSettings,
+    policy: Policy,
+    observer: PrometheusObserver,
+    *,
+    development: bool,
+) -> InProcessTextScreen | None:
+    """None where nobody screens: the operator's choice, or development without model files."""
+    absent = missing(settings.models_dir) if settings.screen else ()
+    observer.screen_on.set(settings.screen and not absent)
+    if not settings.screen:
+        _log.warning("screen.off", effect=UNSCREENED)
+        return None
+    if absent and development:
+        _log.warning("screen.absent", effect=UNSCREENED, missing=absent, cure="make models")
+        return None
+    model = await asyncio.to_thread(TextModel.load, settings.models_dir)
+    check_fits(policy, NAME_OF_SCREEN, model.version, model.classes)
+    return InProcessTextScreen(model)
 
 
 def _pairs(settings: TranslationSettings) -> frozenset[Route]:

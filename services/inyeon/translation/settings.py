@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from inyeon.runtime.settings import StrictSettings
-from inyeon.translation.data import PHRASEBOOK
+from inyeon.translation.data import PHRASEBOOK, SCREEN_POLICY
 
 
 class TranslationSettings(StrictSettings):
@@ -35,6 +35,17 @@ class TranslationSettings(StrictSettings):
     """Pairs whose pipes start with the service; others start with their first sentence."""
     cache_size: int = Field(default=50_000, ge=0, le=10_000_000)
     """Sentences kept in memory, about 0.5 kB each: 25 MB."""
+    screen: bool = True
+    """Screen what people say, before and after translation."""
+    screen_policy: Path = SCREEN_POLICY
+    """What happens to which scores; the format is that of the file which ships."""
+    models_dir: Path = Field(
+        default=Path("build/models"),
+        validation_alias=AliasChoices(
+            "models_dir", "INYEON_TRANSLATION_MODELS_DIR", "INYEON_MODELS_DIR"
+        ),
+    )
+    """Built model files. Development goes on without the text screen's; production does not."""
     mac_key: SecretStr = SecretStr("")
     """Key of caption MACs, 32 bytes in hex; the same on every replica. Empty: one of this
     installation.

@@ -45,6 +45,30 @@ class PrometheusObserver:
             ["event"],
             registry=registry,
         )
+        self._screened = Counter(
+            "inyeon_translation_screened",
+            "Texts by side and by what the screen made of them",
+            ["side", "outcome"],
+            registry=registry,
+        )
+        self._screen_seconds = Histogram(
+            "inyeon_translation_screen_seconds",
+            "Time from text to scores, waiting included",
+            ["side"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._escalations = Counter(
+            "inyeon_translation_escalations",
+            "Flagged finals by what became of the flag",
+            ["outcome"],
+            registry=registry,
+        )
+        self.screen_on = Gauge(
+            "inyeon_translation_screen_on",
+            "1 while texts are screened here",
+            registry=registry,
+        )
         self.streams = Gauge(
             "inyeon_translation_streams", "Converse streams that are open here", registry=registry
         )
@@ -72,3 +96,16 @@ class PrometheusObserver:
     def caption(self, event: str) -> None:
         """As Observer says."""
         self._captions.labels(event).inc()
+
+    def screened(self, side: str, outcome: str, seconds: float) -> None:
+        """As ScreenObserver says."""
+        self._screened.labels(side, outcome).inc()
+        self._screen_seconds.labels(side).observe(seconds)
+
+    def escalated(self, outcome: str) -> None:
+        """As ScreenObserver says."""
+        self._escalations.labels(outcome).inc()
+
+    def flags_lost(self, count: int) -> None:
+        """Flags that memory could not keep while the store was away."""
+        self._escalations.labels("lost").inc(count)

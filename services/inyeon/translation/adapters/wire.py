@@ -8,6 +8,7 @@ from inyeon.runtime.identity.statements import StatementVerifier
 from inyeon.runtime.identity.statements_pb import unseal
 from inyeon.translation.domain.answers import Tier
 from inyeon.translation.domain.conversation import Caption, Grant
+from inyeon.translation.domain.screening import Screen
 from inyeon_protos.common.v1.identity_pb2 import MatchGrant, SignedStatement
 from inyeon_protos.translation.v1 import translation_pb2 as pb
 
@@ -30,11 +31,14 @@ def caption_to_message(caption: Caption) -> pb.Caption:
         mac=caption.mac,
         author_sequence=caption.author_sequence,
         original_sha256=caption.original_sha256,
+        screen=pb.Screen.ValueType(caption.screen.value),
+        screen_reason=caption.screen_reason,
     )
 
 
 def caption_from_message(message: pb.Caption) -> Caption:
-    """As another replica sent it. Raises ValueError for a tier that this version does not know."""
+    """As another replica sent it. Raises ValueError for a tier or screen that this version does not
+    know."""
     return Caption(
         match_id=message.match_id,
         author_id=message.author_id,
@@ -51,6 +55,8 @@ def caption_from_message(message: pb.Caption) -> Caption:
         mac=message.mac,
         author_sequence=message.author_sequence,
         original_sha256=message.original_sha256,
+        screen=Screen(message.screen),
+        screen_reason=message.screen_reason,
     )
 
 

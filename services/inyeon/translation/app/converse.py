@@ -11,14 +11,12 @@ again whenever the partner's stream is a new one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 from inyeon.runtime.clock import Clock
+from inyeon.translation.app.captioning import Captioner, Said
 from inyeon.translation.app.desk import Desk
 from inyeon.translation.app.ports import Observer, Post
-from inyeon.translation.app.translate import Task, Translator
-from inyeon.translation.app.typing_on import Rendered, Revision, render
-from inyeon.translation.domain import mac
+from inyeon.translation.app.typing_on import Revision
 from inyeon.translation.domain.conversation import Caption, Conversation, Grant
 from inyeon.translation.errors import GrantMissing, GrantRefused, TooManyHeld
 
@@ -35,14 +33,11 @@ GRANT_EXPIRED = "GRANT_EXPIRED"
 class Conversations:
     """All conversations of this replica."""
 
-    def __init__(
-        self, translator: Translator, post: Post, clock: Clock, observer: Observer, key: bytes
-    ) -> None:
-        self._translator = translator
+    def __init__(self, captioner: Captioner, post: Post, clock: Clock, observer: Observer) -> None:
+        self._captioner = captioner
         self._post = post
         self._clock = clock
         self._observer = observer
-        self._key = key
         self._sides: OrderedDict[tuple[str, str], Conversation] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
@@ -150,16 +145,18 @@ class Conversations:
     ) -> None:
         if revision.is_final and self._is_held(conversation, revision):
             return
-        rendered = await self._render(conversation, revision)
-        if rendered is None:
+        caption = await self._captioner.caption(
+            Said(conversation, desk.session_id, sequence, revision)
+        )
+        if caption is None:
             desk.ledger.done(sequence)
             return
-        caption = self._seal(conversation.grant, sequence, revision, rendered)
         if revision.is_final:
             conversation.outbox.hold(caption, sequence)
             return
         # Partials never overtake finals, and nobody waits for one.
         if not any(conversation.outbox.waiting()):
+            conversation.track(revision.segment_id).went_out(caption.stable_text)
             await self._post.caption(conversation.grant.partner_id, caption)
         desk.ledger.done(sequence)
 
@@ -168,52 +165,3 @@ class Conversations:
             held.caption.key == (revision.segment_id, revision.revision)
             for held in conversation.outbox.held()
         )
-
-    async def _render(self, conversation: Conversation, revision: Revision) -> Rendered | None:
-        grant = conversation.grant
-        hint = (revision.hint,) if revision.hint else ()
-        task = Task(
-            text=revision.text,
-            understood=grant.partner_languages or grant.user_languages or ("en",),
-            spoken=tuple(dict.fromkeys((*hint, *grant.user_languages))),
-            names=conversation.names,
-            habit=conversation.habit,
-        )
-        track = conversation.track(revision.segment_id)
-        rendered = await render(self._translator, track, revision, task)
-        if rendered is not None and revision.is_final and rendered.translation.source:
-            conversation.habit.note(rendered.translation.source)
-        return rendered
-
-    def _seal(self, grant: Grant, sequence: int, revision: Revision, rendered: Rendered) -> Caption:
-        translation, shown = rendered.translation, rendered.shown
-        caption = Caption(
-            match_id=grant.match_id,
-            author_id=grant.user_id,
-            segment_id=revision.segment_id,
-            revision=revision.revision,
-            text=shown.text,
-            stable_prefix=shown.stable,
-            is_final=revision.is_final,
-            source_language=translation.source,
-            target_language=translation.target,
-            tier=translation.tier,
-            quality=translation.quality,
-            untranslated=translation.untranslated,
-            mac=b"",
-            author_sequence=sequence,
-            original_sha256=mac.original_hash(revision.text),
-        )
-        return replace(caption, mac=mac.seal(self._key, sealed_input(caption)))
-
-
-def sealed_input(caption: Caption) -> bytes:
-    """What a caption's MAC covers."""
-    return mac.mac_input(
-        caption.match_id,
-        caption.author_id,
-        caption.segment_id,
-        caption.revision,
-        caption.author_sequence,
-        caption.original_sha256,
-    )

@@ -96,22 +96,23 @@ class Translator:
             return Detected(known[0], PHRASE_QUALITY)
         return identify.posterior(self._identifier.scores(words), words, candidates, habit)
 
+    def source_of(self, task: Task) -> str:
+        """Language of the task's text by its author's and reader's languages; empty for none."""
+        pair = tuple(dict.fromkeys((*task.spoken, *(task.understood if task.spoken else ()))))
+        return self.detect(task.text, pair, task.names, task.habit).language
+
     async def _translate(self, task: Task, until: float) -> Translation:
         target = task.understood[0]
         protected = protect(task.text, task.names)
         if has_no_language(protected):
             return Translation(task.text, "", target, Tier.NONE, 1.0)
-        source = task.source or self._source(task)
+        source = task.source or self.source_of(task)
         if source in task.understood:
             return Translation(task.text, source, source, Tier.NONE, 1.0)
         pieces = await self._pieces(protected, source, target, until)
         if pieces is None:
             return Translation(task.text, source, target, Tier.NONE, 0.0, untranslated=True)
         return _joined(pieces, source, target)
-
-    def _source(self, task: Task) -> str:
-        pair = tuple(dict.fromkeys((*task.spoken, *(task.understood if task.spoken else ()))))
-        return self.detect(task.text, pair, task.names, task.habit).language
 
     async def _pieces(
         self, protected: Protected, source: str, target: str, until: float

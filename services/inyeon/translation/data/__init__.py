@@ -1,5 +1,5 @@
-"""Files that ship with translation: the phrasebook (ours) and demo lines (Tatoeba, see NOTICE
-beside them).
+"""Files that ship with translation: the phrasebook and the screen's policy (ours), demo lines
+(Tatoeba, see NOTICE beside them).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from inyeon.translation.domain.phrases import Phrasebook
 
 PHRASEBOOK = Path(__file__).parent / "phrasebook.tsv"
+SCREEN_POLICY = Path(__file__).parent / "screen.yaml"
 DEMO_LINES = Path(__file__).parent / "tatoeba-demo.tsv"
 
 

@@ -39,6 +39,8 @@ class SegmentTrack:
     """A final was taken."""
     settled: Translation | None = None
     """How the last stable sentence came about."""
+    out: str = ""
+    """The stable text that has gone out to the partner."""
     _source: str = ""
     _told: str = ""
 
@@ -79,6 +81,17 @@ class SegmentTrack:
         self.revision, self.over = revision, True
         changed = self.changed_mind(original)
         text = f"{self._told}\n{said}" if changed and self._told else self._told + said
+        return Shown(text, len(text))
+
+    def went_out(self, stable: str) -> None:
+        """A partial with this stable text was handed over."""
+        self.out = stable
+
+    def original(self, original: str) -> Shown:
+        """The final as its author wrote it, in place of its translation; what the partner has read
+        as stable stays above it.
+        """
+        text = f"{self.out}\n{original}" if self.out else original
         return Shown(text, len(text))
 
 

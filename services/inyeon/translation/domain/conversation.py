@@ -12,6 +12,7 @@ from datetime import datetime
 from inyeon.translation.domain.answers import Tier
 from inyeon.translation.domain.captions import SegmentTrack
 from inyeon.translation.domain.identify import Habit
+from inyeon.translation.domain.screening import Screen
 
 MAX_SEGMENTS = 512
 """Segments of one person that are remembered; more than four minutes of a sentence every half
@@ -53,11 +54,18 @@ class Caption:
     mac: bytes
     author_sequence: int
     original_sha256: bytes
+    screen: Screen = Screen.OFF
+    screen_reason: str = ""
 
     @property
     def key(self) -> FinalKey:
         """What makes a final the same one when it comes again."""
         return (self.segment_id, self.revision)
+
+    @property
+    def stable_text(self) -> str:
+        """What no later revision changes."""
+        return self.text[: self.stable_prefix]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from inyeon.runtime.errors import SessionOver, StoreUnavailable
 from inyeon.translation.app import converse as module
 from inyeon.translation.app import desk as desk_module
 from inyeon.translation.app.cache import AnswerCache
+from inyeon.translation.app.captioning import Captioner
 from inyeon.translation.app.converse import Conversations
 from inyeon.translation.app.desk import Desk
+from inyeon.translation.app.screening import Flag, Screening
 from inyeon.translation.app.tiers import Tiers
 from inyeon.translation.app.translate import Translator
 from inyeon.translation.app.typing_on import Revision
 from inyeon.translation.data import read_phrasebook
 from inyeon.translation.domain.conversation import Caption, Grant, Receipt
+from inyeon.translation.domain.screening import Policy, Rule
 from inyeon.translation.errors import GrantMissing, GrantRefused, TooManyHeld
 
 pytestmark = pytest.mark.unit
@@ -28,13 +31,22 @@ pytestmark = pytest.mark.unit
 BOOK = read_phrasebook()
 
 
+class NoFlags:
+    """Flags where nothing is ever flagged."""
+
+    async def raise_flag(self, flag: Flag) -> bool:
+        raise AssertionError("nobody screens here")
+
+
 class Silent:
-    """Observer and Identifier that know nothing."""
+    """Observer, ScreenObserver and Identifier that know nothing."""
 
     def answered(self, tier: str, pair: str, seconds: float) -> None: ...
     def refused(self, tier: str, reason: str) -> None: ...
     def cached(self, hit: bool) -> None: ...
     def caption(self, event: str) -> None: ...
+    def screened(self, side: str, outcome: str, seconds: float) -> None: ...
+    def escalated(self, outcome: str) -> None: ...
 
     def scores(self, text: str) -> Mapping[str, float]:
         return {"en": 0.0, "es": -0.5}
@@ -73,9 +85,12 @@ class Town:
     def __init__(self) -> None:
         self.clock = ManualClock()
         silent = Silent()
+        policy = Policy("1", "m", "1", (Rule("TEXT_INSULT", ("offensive",), mask=0.5),))
         tiers = Tiers((), AnswerCache(0), self.clock, silent)
         translator = Translator(BOOK, tiers, silent, self.clock, silent)
-        self.conversations = Conversations(translator, self, self.clock, silent, bytes(32))
+        screening = Screening(None, policy, NoFlags(), self.clock, silent)
+        captioner = Captioner(translator, screening, self.clock, silent, bytes(32))
+        self.conversations = Conversations(captioner, self, self.clock, silent)
         self.desks: dict[str, Desk] = {}
         self._loops: list[asyncio.Task[None]] = []
 
