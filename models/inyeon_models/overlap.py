@@ -43,6 +43,12 @@ def overlap_table(folder: Path, data: Path) -> tuple[OverlapRow, ...]:
     """Measure the built projection; sets of the data folder are left out where it is absent."""
     projection = load_projection(folder / "content_pca_64.npz")
     model = folder / "nsfw_mobilenet_v2.onnx"
+    sets = unseen_pictures(folder, data)
+    return tuple(_row(projection, model, name, pictures) for name, pictures in sets.items())
+
+
+def unseen_pictures(folder: Path, data: Path) -> dict[str, Iterable[Picture]]:
+    """Pictures by what they show, none of which the projection was fitted on."""
     sets: dict[str, Iterable[Picture]] = {
         "the clip's end, every frame": _clip_end(folder / "clips" / "carphone_pristine.mp4"),
         "new drawings": [drawing(seed) for seed in range(DRAWINGS, 2 * DRAWINGS)],
@@ -51,7 +57,7 @@ def overlap_table(folder: Path, data: Path) -> tuple[OverlapRow, ...]:
         path = data / "vision" / name
         if path.is_file():
             sets[name] = clip_frames(path, every=every)
-    return tuple(_row(projection, model, name, pictures) for name, pictures in sets.items())
+    return sets
 
 
 def load_projection(path: Path) -> Projection:

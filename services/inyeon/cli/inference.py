@@ -31,7 +31,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
 ) -> None:
     """Writes a Triton model repository from the built models."""
-    from inyeon.inference.repository.export import export as write
+    from inyeon.inference.export import export as write
     from inyeon.runtime.errors import SettingsRefused
 
     folder = models or Path(os.environ.get("INYEON_MODELS_DIR", "build/models"))

@@ -35,6 +35,7 @@ from inyeon.runtime.errors import DeadlineExceeded, InvalidRequest, InyeonError,
 RETRY_S = 1.0  # a breaker without a probe tries again after this; probes close it sooner
 IMAGE_RETRY_S = 2.0  # an image model that was lost is asked this often
 RENEW_AFTER = 8  # probes lost in a row, 2 to 6 s: the other end of the connection may be gone
+STALL_S = 0.1  # a time-out is late by less than 1 ms in a loop that turns
 # A caller with less time than this says nothing about the server when it runs out.
 FAIR_S: dict[ModelName, float] = {
     "embedding_judge": 0.1,
@@ -220,14 +221,18 @@ class GuardedInference:
             return self._settings.probe_every_s
         return self._settings.image_check_every_s if proven else IMAGE_RETRY_S
 
-    async def _look(self, name: ModelName) -> bool:
-        """Asks one known answer; True where the model serves."""
+    async def _look(self, name: ModelName, *, again: bool = True) -> bool:
+        """Asks one known answer; True where the model serves. A time-out that came late says that
+        this process stood still, not the server: it asks once more.
+        """
         budget_s = self._settings.probe_budget_s if name == JUDGE else self._settings.image_budget_s
         started = self._clock.monotonic()
         try:
             async with asyncio.timeout(budget_s):
                 await self._engine.check(name, budget_s)
         except (InyeonError, TimeoutError) as error:
+            if again and self._clock.monotonic() - started > budget_s + STALL_S:
+                return await self._look(name, again=False)
             return self._missed(name, started, error)
         except Exception as error:  # a defect in a probe must not end the watch
             _log.exception("inference.probe_broke", model=name)

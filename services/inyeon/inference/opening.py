@@ -58,7 +58,7 @@ def _engines(
     if not settings.triton:
         return InProcessEngine(models, settings.threads), None
     certificates = None if settings.triton_ca is None else _read(settings.triton_ca)
-    engine = TritonEngine(settings.triton, models, clock, certificates)
+    engine = TritonEngine(settings.triton, settings.bank_scope, models, clock, certificates)
     if settings.hedge == "off":
         return engine, None
     return engine, InProcessEngine(models, settings.threads)

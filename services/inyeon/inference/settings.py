@@ -30,6 +30,9 @@ class InferenceSettings(StrictSettings):
     """host:port of tritonserver's gRPC. Empty: the models run in this process."""
     triton_ca: Path | None = None
     """CA certificates of the server; None: plaintext, for a network of your own."""
+    bank_scope: str = Field(default="platform", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    """Whose banks to search on the server: platforms that share one (a canary, tests) name their
+    own, all replicas of one platform the same."""
     hedge: Hedge = "off"
     """What this process may answer itself while Triton does not: nothing, embeddings (1 MB of
     memory), or pictures too (about 300 MB). Opinions by hedge count as opinions."""

@@ -52,14 +52,21 @@ class TritonEngine:
     """Implements Engine. `address` is host:port; `root_certificates` (PEM) asks for TLS."""
 
     def __init__(
-        self, address: str, models: Models, clock: Clock, root_certificates: bytes | None = None
+        self,
+        address: str,
+        scope: str,
+        models: Models,
+        clock: Clock,
+        root_certificates: bytes | None = None,
     ) -> None:
         self._address = address
+        self._scope = scope
         self._models = models
         self._clock = clock
         self._root_certificates = root_certificates
         self._client: Any = None
         self._banks = Banks.of(models.head.space, (), 0)
+        self._newest = self._banks
         self._known_hits: tuple[BankHit, ...] = ()
         self._feeding: asyncio.Task[None] | None = None
 
@@ -94,10 +101,13 @@ class TritonEngine:
 
     async def put(self, banks: Banks) -> None:
         asked = self._models.canaries.embedding()
-        self._known_hits = await asyncio.to_thread(banks.nearest, asked)
-        before, self._banks = self._banks, banks
-        if banks.generation != before.generation:
+        hits = await asyncio.to_thread(banks.nearest, asked)
+        self._newest = banks
+        try:
             await self._feed(FEED_S)
+        finally:
+            # only now: until then the older bank is what callers were promised
+            self._banks, self._known_hits = banks, hits
 
     async def renew(self) -> None:
         client, self._client = self._client, None
@@ -122,9 +132,8 @@ class TritonEngine:
 
     async def _judgement(self, embedding: Float, budget_s: float) -> wire.Judgement:
         space = self._models.head.space
-        result = await self._infer(
-            JUDGE, wire.judge_inputs(space, embedding), wire.JUDGE_OUTPUTS, budget_s
-        )
+        inputs = wire.judge_inputs(space, self._scope, embedding)
+        result = await self._infer(JUDGE, inputs, wire.JUDGE_OUTPUTS, budget_s)
         return wire.read_judgement(result, len(LABELS))
 
     def _require_bank(self, judgement: wire.Judgement) -> None:
@@ -160,16 +169,16 @@ class TritonEngine:
             raise unavailable(message, reason=BANK_BEHIND) from None
 
     async def _feed_all(self) -> None:
-        """Until the server has what we have now, or newer: ours may change meanwhile."""
-        while (banks := self._banks) and await self._generation() < banks.generation:
-            parts = await asyncio.to_thread(_parts, banks)
+        """Until the server has our newest, or newer ones: ours may change meanwhile."""
+        while (banks := self._newest).generation > await self._generation():
+            parts = await asyncio.to_thread(_parts, banks, self._scope)
             for inputs in parts:
                 result = await self._infer(JUDGE, inputs, wire.GENERATION_OUTPUTS, FEED_S)
             if wire.read_generation(result) < banks.generation:
                 raise ModelFailed("the server did not take the bank")
 
     async def _generation(self) -> Generation:
-        inputs = wire.ask_inputs(self._models.head.space)
+        inputs = wire.ask_inputs(self._models.head.space, self._scope)
         return wire.read_generation(
             await self._infer(JUDGE, inputs, wire.GENERATION_OUTPUTS, FEED_S)
         )
@@ -228,8 +237,8 @@ def mapped(error: InferenceServerException) -> InyeonError:
     return ModelFailed(text)
 
 
-def _parts(banks: Banks) -> list[list[Any]]:
-    return list(wire.put_parts(banks))
+def _parts(banks: Banks, scope: str) -> list[list[Any]]:
+    return list(wire.put_parts(banks, scope))
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

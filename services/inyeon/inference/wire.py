@@ -38,22 +38,18 @@ class Judgement:
     generation: Generation
 
 
-def space_name(space: SpaceId) -> str:
-    """model@version, as the models' configuration says it."""
-    return f"{space.model}@{space.version}"
+def judge_inputs(space: SpaceId, scope: str, embedding: Float) -> list[Any]:
+    """Asks for a judgement of a (dims,) embedding by the banks of `scope`."""
+    return [_input("EMBEDDING", embedding[None].astype(np.float32)), *ask_inputs(space, scope)]
 
 
-def judge_inputs(space: SpaceId, embedding: Float) -> list[Any]:
-    """Asks for a judgement of a (dims,) embedding."""
-    return [_input("EMBEDDING", embedding[None].astype(np.float32)), *ask_inputs(space)]
+def ask_inputs(space: SpaceId, scope: str) -> list[Any]:
+    """Asks which generation of the scope's banks is searched."""
+    names = [f"{space.model}@{space.version}", scope]
+    return [_input("SPACE", np.array([names], dtype=np.object_))]
 
 
-def ask_inputs(space: SpaceId) -> list[Any]:
-    """Asks which generation is searched."""
-    return [_input("SPACE", np.array([[space_name(space)]], dtype=np.object_))]
-
-
-def put_parts(banks: Banks) -> Iterator[list[Any]]:
+def put_parts(banks: Banks, scope: str) -> Iterator[list[Any]]:
     """The requests that feed `banks`, in order; at least one."""
     starts = range(0, len(banks.entries), PART_ENTRIES) or range(1)
     for part, start in enumerate(starts):
@@ -65,7 +61,7 @@ def put_parts(banks: Banks) -> Iterator[list[Any]]:
             names = [[entry.bank, entry.entry_id] for entry in banks.entries[chosen]]
             inputs.append(_input("BANK_NAMES", np.array([names], dtype=np.object_)))
             inputs.append(_input("BANK_VECTORS", banks.vectors[None, chosen]))
-        yield [*inputs, *ask_inputs(banks.space)]
+        yield [*inputs, *ask_inputs(banks.space, scope)]
 
 
 def image_inputs(pictures: Float) -> list[Any]:

@@ -26,12 +26,13 @@ class Queue:
     timeout_us: int
 
 
+# Callers state their own time, which may only be shorter than these.
 # Judging is 0.1 ms: half a millisecond gathers a batch under load and nobody notices it without.
-# 1,024 waiting at 2,000/s are half a second, which is also the longest that anybody waits.
-JUDGE_QUEUE = Queue(delay_us=500, size=1024, timeout_us=500_000)
+# 1,024 waiting at 2,000/s are half a second; 2 s leave room for the parts of a bank.
+JUDGE_QUEUE = Queue(delay_us=500, size=1024, timeout_us=2_000_000)
 JUDGE_BATCH = 64
-# Inception takes 130 ms on two cores: 16 waiting are 2 s; who waits longer has no use for it.
-IMAGE_QUEUE = Queue(delay_us=5_000, size=16, timeout_us=2_000_000)
+# Inception takes 130 ms on two cores: 16 waiting are 2 s; who waits 5 s has no use for it.
+IMAGE_QUEUE = Queue(delay_us=5_000, size=16, timeout_us=5_000_000)
 IMAGE_BATCH = 4
 IMAGE_THREADS = 2
 
@@ -43,7 +44,7 @@ def judge_config(head: ContentHead) -> str:
     config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
     config.parameters["space"].string_value = space_name(head)
     dims = head.space.dims
-    _tensors(config.input, {"EMBEDDING": ("FP32", [dims]), "SPACE": ("STRING", [1])})
+    _tensors(config.input, {"EMBEDDING": ("FP32", [dims]), "SPACE": ("STRING", [2])})
     _tensors(config.input, {"BANK_HEADER": ("INT64", [5]), "BANK_VECTORS": ("FP32", [-1, dims])})
     _tensors(config.input, {"BANK_NAMES": ("STRING", [-1, 2])})
     for tensor in config.input:
@@ -51,7 +52,7 @@ def judge_config(head: ContentHead) -> str:
     _tensors(config.output, {"PROBABILITIES": ("FP32", [len(head.labels)])})
     _tensors(config.output, {"HIT_NAMES": ("STRING", [-1, 2]), "HIT_SIMILARITIES": ("FP32", [-1])})
     _tensors(config.output, {"GENERATION": ("INT64", [2])})
-    inputs = {"EMBEDDING": ("FP32", [dims], "zero"), "SPACE": ("STRING", [1], "space")}
+    inputs = {"EMBEDDING": ("FP32", [dims], "zero"), "SPACE": ("STRING", [2], "space")}
     _warm_up(config, inputs)
     return _text(config)
 
@@ -80,8 +81,8 @@ def space_name(head: ContentHead) -> str:
 
 def space_tensor(head: ContentHead) -> bytes:
     """The warm-up's SPACE as Triton reads texts from a file: 4 bytes of length, then the bytes."""
-    data = space_name(head).encode()
-    return len(data).to_bytes(4, "little") + data
+    texts = (space_name(head).encode(), b"warm-up")
+    return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
 
 
 def _config(name: str, backend: str, batch: int, queue: Queue) -> Any:

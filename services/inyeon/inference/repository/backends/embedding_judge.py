@@ -1,10 +1,11 @@
 """Bank search and head on a content embedding, for Triton's Python backend.
 
 Runs inside tritonserver, alone in its folder: only numpy beside it, no package of ours. The head's
-numbers are head.npz beside this file; the bank is in this process's memory and comes through `put`
-requests, so a restarted server has generation 0 0 and is fed again by whoever asks it.
+numbers are head.npz beside this file; banks are in this process's memory and come through `put`
+requests, so a restarted server has generation 0 0 and is fed again by whoever asks it. Every feeder
+names a scope: platforms that share a server (production, canary, tests) do not mix their cases.
 
-judge  EMBEDDING (1, dims) float32, SPACE (1, 1) text "model@version"
+judge  EMBEDDING (1, dims) float32, SPACE (1, 2) texts "model@version" and scope
        -> PROBABILITIES (1, classes), HIT_NAMES (1, k, 2) bank and entry id,
        HIT_SIMILARITIES (1, k), GENERATION (1, 2) int64 number and digest of the bank that was
        searched; k banks, maybe 0
@@ -14,7 +15,8 @@ put    SPACE; BANK_HEADER (1, 5) int64 number, digest, part, parts, entries; BAN
 ask    SPACE alone -> GENERATION
 
 Parts may come from several feeders at once: they are kept by generation. The whole replaces the
-bank only if its generation is higher.
+scope's bank only if its generation is higher. Above MAX_TOTAL entries in all, the scope that was
+asked longest ago is forgotten.
 """
 
 from __future__ import annotations
@@ -29,10 +31,13 @@ import numpy as np
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
 MAX_ENTRIES = 200_000
+MAX_TOTAL = 400_000  # 102 MB: two full platforms, or many small ones
+MAX_SCOPES = 64
 MAX_FEEDS = 4  # put under way at once; the oldest is dropped, its feeder starts again
 TINY = 1e-12
 
 Generation = tuple[int, int]
+Feed = tuple[str, int, int]
 Name = tuple[bytes, bytes]
 
 
@@ -91,43 +96,43 @@ class TritonPythonModel:
         configured = json.loads(args["model_config"])["parameters"]["space"]["string_value"]
         if configured != self.head.space:
             raise pb_utils.TritonModelException(f"head.npz is of {self.head.space}")
-        self.bank = self.empty((0, 0))
-        self.feeds: OrderedDict[Generation, dict[int, Any]] = OrderedDict()
+        self.banks: OrderedDict[str, Bank] = OrderedDict()
+        self.feeds: OrderedDict[Feed, dict[int, Any]] = OrderedDict()
 
     def empty(self, generation: Generation) -> Bank:
         return Bank(generation, np.zeros((0, self.head.dims), np.float32), [])
 
     def execute(self, requests: list[Any]) -> list[Any]:
         responses: list[Any] = [None] * len(requests)
-        judged: list[tuple[int, Any]] = []
+        judged: dict[str, list[tuple[int, Any]]] = {}
         for place, request in enumerate(requests):
             try:
-                self.check_space(request)
+                scope = self.scope(request)
                 if has(request, "EMBEDDING"):
-                    judged.append((place, self.embedding(request)))
+                    judged.setdefault(scope, []).append((place, self.embedding(request)))
                     continue
                 if has(request, "BANK_HEADER"):
-                    self.put(request)
-                responses[place] = self.answer({})
+                    self.put(scope, request)
+                responses[place] = self.answer(self.bank(scope), {})
             except Refused as error:
                 responses[place] = refusal(error)
-        for place, response in self.judge(judged):
-            responses[place] = response
+        for scope, rows in judged.items():
+            for place, response in self.judge(self.bank(scope), rows):
+                responses[place] = response
         return responses
 
-    def judge(self, judged: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-        """All rows of the batch in one product."""
-        if not judged:
-            return
+    def judge(self, bank: Bank, judged: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+        """All rows of one scope in one product."""
         rows = np.stack([row for _, row in judged])
-        probabilities, hits = self.head.probabilities(rows), self.bank.search(rows)
+        probabilities, hits = self.head.probabilities(rows), bank.search(rows)
         for number, (place, _) in enumerate(judged):
             names, near = hits[number]
             tensors = {"PROBABILITIES": probabilities[number]}
-            yield place, self.answer({**tensors, "HIT_NAMES": names, "HIT_SIMILARITIES": near})
+            tensors |= {"HIT_NAMES": names, "HIT_SIMILARITIES": near}
+            yield place, self.answer(bank, tensors)
 
-    def answer(self, tensors: dict[str, Any]) -> Any:
-        tensors = {**tensors, "GENERATION": np.array(self.bank.generation, dtype=np.int64)}
+    def answer(self, bank: Bank, tensors: dict[str, Any]) -> Any:
+        tensors = {**tensors, "GENERATION": np.array(bank.generation, dtype=np.int64)}
         made = [pb_utils.Tensor(name, value[None]) for name, value in tensors.items()]
         return pb_utils.InferenceResponse(output_tensors=made)
 
@@ -137,29 +142,36 @@ class TritonPythonModel:
             raise Refused("EMBEDDING holds a number that is not finite")
         return rows[0]
 
-    def check_space(self, request: Any) -> None:
-        space = tensor(request, "SPACE", (1, 1))[0, 0].decode("utf-8", "replace")
+    def scope(self, request: Any) -> str:
+        """Who asks, after the space was found to be the head's."""
+        names = tensor(request, "SPACE", (1, 2))[0].tolist()
+        space, scope = (bytes(name).decode("utf-8", "replace") for name in names)
         if space != self.head.space:
             raise Refused(f"SPACE is {space}, the head is for {self.head.space}")
+        return scope
 
-    def put(self, request: Any) -> None:
+    def bank(self, scope: str) -> Bank:
+        if scope not in self.banks:
+            return self.empty((0, 0))
+        self.banks.move_to_end(scope)
+        return self.banks[scope]
+
+    def put(self, scope: str, request: Any) -> None:
         number, digest, part, parts, entries = tensor(request, "BANK_HEADER", (1, 5))[0].tolist()
         if not (0 <= part < parts <= MAX_ENTRIES and 0 <= entries <= MAX_ENTRIES and number >= 0):
             raise Refused("BANK_HEADER is out of range")
-        generation = (number, digest)
-        if generation <= self.bank.generation:
+        if (number, digest) <= self.bank(scope).generation:
             return
-        if entries == 0:
-            self.bank = self.empty(generation)
-            return
-        received = self.feeds.setdefault(generation, {})
-        self.feeds.move_to_end(generation)
+        feed = (scope, number, digest)
+        received = self.feeds.setdefault(feed, {})
+        self.feeds.move_to_end(feed)
         while len(self.feeds) > MAX_FEEDS:
             self.feeds.popitem(last=False)
-        received[part] = self.part(request)
-        if len(received) == parts or count(received) > entries:
-            del self.feeds[generation]
-            self.replace(generation, received, entries)
+        if entries:
+            received[part] = self.part(request)
+        if entries == 0 or len(received) == parts or count(received) > entries:
+            del self.feeds[feed]
+            self.replace(scope, (number, digest), received, entries)
 
     def part(self, request: Any) -> tuple[Any, list[Name]]:
         names = tensor(request, "BANK_NAMES", (1, None, 2))[0]
@@ -169,14 +181,28 @@ class TritonPythonModel:
         # copies: the tensor's memory belongs to the request
         return vectors.copy(), [(bytes(bank), bytes(entry)) for bank, entry in names]
 
-    def replace(self, generation: Generation, received: dict[int, Any], entries: int) -> None:
+    def replace(
+        self, scope: str, generation: Generation, received: dict[int, Any], entries: int
+    ) -> None:
         parts = [received[number] for number in sorted(received)]
         if count(received) != entries:
             raise Refused(f"{count(received)} entries came, {entries} were announced")
         names = [pair for _, some in parts for pair in some]
-        self.bank = Bank(generation, np.concatenate([vectors for vectors, _ in parts]), names)
-        for known in [known for known in self.feeds if known <= generation]:
-            del self.feeds[known]
+        empty = np.zeros((0, self.head.dims), np.float32)
+        vectors = np.concatenate([empty, *(some for some, _ in parts)])
+        self.banks[scope] = Bank(generation, vectors, names)
+        self.banks.move_to_end(scope)
+        for feed in [feed for feed in self.feeds if feed[0] == scope and feed[1:] <= generation]:
+            del self.feeds[feed]
+        self.forget()
+
+    def forget(self) -> None:
+        """Keeps memory bounded; the newest scope always stays."""
+        while len(self.banks) > 1 and (
+            len(self.banks) > MAX_SCOPES
+            or sum(len(bank.names) for bank in self.banks.values()) > MAX_TOTAL
+        ):
+            self.banks.popitem(last=False)
 
 
 def count(received: dict[int, Any]) -> int:
