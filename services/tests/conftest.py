@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from sqlalchemy import MetaData
 
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.store.sql import SqlStore, temporary_store
 from inyeon_protos.common.v1 import stream_pb2 as pb
 
 READ_S = 5.0  # every wait of these tests ends by then, with TimeoutError
@@ -141,3 +147,60 @@ async def connect() -> AsyncIterator[Callable[..., Any]]:
             return await stack.enter_async_context(device(*what))
 
         yield enter
+
+
+OpenStore = Callable[..., AbstractAsyncContextManager[SqlStore]]
+"""`(tables, clock=None, migrations=None)`, an empty store that is gone after the block."""
+
+
+@pytest.fixture
+def engine() -> str:
+    """The engine of `open_store`. A module that must hold on both overrides it with parameters."""
+    return "sqlite"
+
+
+@pytest.fixture
+def open_store(engine: str, request: pytest.FixtureRequest) -> OpenStore:
+    """Opens empty stores on the engine."""
+    if engine == "sqlite":
+        return temporary_store
+    database: Callable[[], AbstractAsyncContextManager[str]] = request.getfixturevalue("database")
+
+    @asynccontextmanager
+    async def opened(
+        tables: MetaData, clock: Clock | None = None, migrations: Path | None = None
+    ) -> AsyncIterator[SqlStore]:
+        async with database() as url:
+            store = await SqlStore.open(
+                url, tables, migrations=migrations, name="twin", clock=clock, connections=5
+            )
+            try:
+                yield store
+            finally:
+                await store.close()
+
+    return opened
+
+
+@pytest.fixture
+def database(postgres: Any) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Makes empty databases on PostgreSQL and gives their URLs."""
+
+    @asynccontextmanager
+    async def made() -> AsyncIterator[str]:
+        name = f"test_{uuid.uuid4().hex}"
+        await _execute(postgres.url("postgres"), f"CREATE DATABASE {name}")
+        try:
+            yield postgres.url(name)
+        finally:
+            await _execute(postgres.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+
+    return made
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url, timeout=READ_S)
+    try:
+        await connection.execute(statement, timeout=READ_S)
+    finally:
+        await connection.close()

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import delete, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
@@ -32,13 +30,18 @@ from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.store.dialects import upsert
+from inyeon.runtime.store.dialects import lock, upsert
 from inyeon.runtime.store.port import Store
+from inyeon.runtime.store.repeating import repeating
 
 CREDIT_KEPT = timedelta(minutes=2)
 """A device seeks again within seconds; later its waiting has nothing to do with the lost match."""
 ENDS_KEPT = timedelta(hours=1)
 """Far longer than a ticket lives in the log (10 min)."""
+GATES = "matching-gates"
+"""A wave holds it alone from its second look to its commit; what opens or closes a gate shares it.
+So a verdict is either seen by the wave, or its own handler finds the match that the wave made; and
+no ticket ends between look and commit, which would cost the whole wave. A wave takes some 50 ms."""
 CHUNK = 500  # names in one statement; SQLite takes 32,766, PostgreSQL 65,535
 
 Item = TypeVar("Item")
@@ -96,16 +99,20 @@ class SqlBook:
             waited = await connection.scalar(select(credits_given.c.waited_s).where(valid))
         return float(waited or 0.0)
 
+    @repeating
     async def commit_wave(self, order: WaveOrder) -> frozenset[str]:
         try:
             async with self._store.transaction() as tx:
+                await lock(tx.connection, GATES)
                 return await commit_proposals(tx, order, self._horizon)
         except IntegrityError:
             # Another replica was first after our second look: nothing was written, nothing stands.
             return frozenset()
 
+    @repeating
     async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:
         async with self._store.transaction() as tx:
+            await lock(tx.connection, GATES, shared=True)
             row: _Row = {
                 "ticket_id": ticket.ticket_id,
                 "user_id": ticket.user_id,
@@ -118,6 +125,7 @@ class SqlBook:
             await tx.emit(events.ticket_ended(*ids, end, at))
             return True
 
+    @repeating
     async def end_match(
         self,
         match: LiveMatch,
@@ -134,7 +142,7 @@ class SqlBook:
             users = delete(live_users).where(live_users.c.match_id == match.match_id)
             await tx.connection.execute(users)
             await _extend_horizon(tx.connection, match, at + self._horizon)
-            for side in credited(match, reason, to_blame):
+            for side in sorted(credited(match, reason, to_blame), key=lambda one: one.user_id):
                 await _give_credit(tx.connection, side.user_id, side.waited_s, at + CREDIT_KEPT)
             version = await tx.next_version(f"match:{match.match_id}")
             await tx.emit(events.match_ended(match, reason, ended_by, at, version))
@@ -169,6 +177,7 @@ class SqlBook:
         row: _Row = {"user_id": user_id, "until_us": until_us, "version": version}
         return await self._keep_newest(sanctions, row)
 
+    @repeating
     async def forget(self, at: datetime) -> int:
         now, old = micros(at), micros(at - ENDS_KEPT)
         stale = (
@@ -177,20 +186,21 @@ class SqlBook:
             delete(ticket_ends).where(ticket_ends.c.ended_us <= old),
         )
         async with self._store.transaction() as tx:
+            await lock(tx.connection, GATES, shared=True)
             return sum([(await tx.connection.execute(one)).rowcount for one in stale])
 
+    @repeating
     async def _keep_newest(self, table: Table, row: _Row) -> bool:
         """Keeps the row unless a newer version is there; False where it is."""
         async with self._store.transaction() as tx:
-            same = [column == row[column.name] for column in table.primary_key]
-            known = await tx.connection.scalar(
-                select(table.c.version).where(*same).with_for_update()
+            await lock(tx.connection, GATES, shared=True)
+            adding = upsert(tx.connection, table).values(row)
+            keeping = adding.on_conflict_do_update(
+                index_elements=list(table.primary_key),
+                set_=row,
+                where=table.c.version <= row["version"],
             )
-            if known is None:
-                return await _insert_new(tx.connection, table, row)
-            if known < row["version"]:
-                await tx.connection.execute(update(table).where(*same).values(row))
-            return int(known) <= int(row["version"])
+            return bool((await tx.connection.execute(keeping)).rowcount)
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -200,9 +210,8 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 async def _insert_new(connection: AsyncConnection, table: Table, row: _Row) -> bool:
     """Inserts unless the key is there already; True when inserted."""
-    build = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    done = await connection.execute(build(table).values(row).on_conflict_do_nothing())
-    return bool(done.rowcount)
+    adding = upsert(connection, table).values(row).on_conflict_do_nothing()
+    return bool((await connection.execute(adding)).rowcount)
 
 
 async def _facts(
@@ -266,6 +275,6 @@ async def _extend_horizon(connection: AsyncConnection, match: LiveMatch, until: 
 async def _give_credit(
     connection: AsyncConnection, user_id: str, waited_s: float, until: datetime
 ) -> None:
-    await connection.execute(delete(credits_given).where(credits_given.c.user_id == user_id))
     row = {"user_id": user_id, "waited_s": waited_s, "until_us": micros(until)}
-    await connection.execute(insert(credits_given).values(row))
+    adding = upsert(connection, credits_given).values(row)
+    await connection.execute(adding.on_conflict_do_update(index_elements=["user_id"], set_=row))

@@ -111,12 +111,11 @@ async def _write(
     now = micros(order.decided_at)
     until = micros(order.decided_at + horizon)
     matches = [one.match for one in kept]
-    pairs = [sorted(match.users) for match in matches]
-    users = [user for match in matches for user in match.users]
-    await connection.execute(
-        insert(live_users),
-        [{"user_id": u, "match_id": match.match_id} for match in matches for u in match.users],
-    )
+    # In order of their keys, so that two transactions never wait for each other in a ring.
+    pairs = sorted(sorted(match.users) for match in matches)
+    users = sorted(user for match in matches for user in match.users)
+    live = [{"user_id": u, "match_id": match.match_id} for match in matches for u in match.users]
+    await connection.execute(insert(live_users), sorted(live, key=lambda row: row["user_id"]))
     await connection.execute(
         insert(live_matches),
         [

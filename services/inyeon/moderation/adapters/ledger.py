@@ -31,6 +31,7 @@ from inyeon.moderation.domain.verdict import DISMISSED, Verdict
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.store.dialects import microseconds, upsert
 from inyeon.runtime.store.port import Store, Transaction
+from inyeon.runtime.store.repeating import repeating
 
 RecordAcks = Callable[[Transaction, Sequence[Change]], Awaitable[frozenset[str]]]
 """Makes acknowledged sequences durable in a transaction; returns sessions whose epoch was
@@ -68,13 +69,15 @@ class SqlLedger:
             state = found.scalar_one_or_none()
         return None if state is None else cast("Snapshot", json.loads(state))
 
+    @repeating
     async def commit(self, changes: Sequence[Change]) -> frozenset[str]:
         async with self._store.transaction() as tx:
             passed = await self._record_acks(tx, changes)
             held = [change for change in changes if change.session_id not in passed]
             if held:
                 await self._save(tx, held)
-            for change in held:
+            # By person: two replicas with sessions of the same people do not wait in a ring.
+            for change in sorted(held, key=lambda one: one.user_id):
                 await self._move(tx, change)
         return passed
 
@@ -97,30 +100,32 @@ class SqlLedger:
         async with self._store.reading() as connection:
             return (await connection.execute(query)).first() is not None
 
+    @repeating
     async def report(self, report: NewReport) -> str:
         at = self._clock.now()
         async with self._store.transaction() as tx:
-            known = await tx.connection.execute(
-                select(reports.c.case_id).where(
-                    reports.c.reporter_id == report.reporter_id,
-                    reports.c.request_id == report.request_id,
-                )
+            known = select(reports.c.case_id).where(
+                reports.c.reporter_id == report.reporter_id,
+                reports.c.request_id == report.request_id,
             )
-            if (case_id := known.scalar_one_or_none()) is not None:
-                return str(case_id)
+            before = (await tx.connection.execute(known)).scalar_one_or_none()
+            if before is not None:
+                return str(before)
             case_id = await case_book.open_case(tx.connection, _opening(report, at))
-            await tx.connection.execute(
-                reports.insert().values(
-                    reporter_id=report.reporter_id,
-                    request_id=report.request_id,
-                    case_id=case_id,
-                    note=report.note,
-                    reported_at=microseconds(at),
-                )
+            adding = upsert(tx.connection, reports).values(
+                reporter_id=report.reporter_id,
+                request_id=report.request_id,
+                case_id=case_id,
+                note=report.note,
+                reported_at=microseconds(at),
             )
+            added = await tx.connection.execute(adding.on_conflict_do_nothing())
+            if not added.rowcount:  # the same request at another replica, just now
+                return str((await tx.connection.execute(known)).scalar_one())
             await record_edges(tx, report.reporter_id, report.reported_id, REPORT, at)
         return str(case_id)
 
+    @repeating
     async def block(self, user_id: str, blocked_id: str) -> None:
         async with self._store.transaction() as tx:
             await record_edges(tx, user_id, blocked_id, BLOCK, self._clock.now())
@@ -133,26 +138,34 @@ class SqlLedger:
                 connection, open_only=open_only, size=size, after=after
             )
 
+    @repeating
     async def decide(self, case_id: str, reviewer: str, decision: Decision, note: str) -> Decided:
         at = self._clock.now()
         async with self._store.transaction() as tx:
+            # Before the case, as commits do it, and so that the verdict read below stays as it is.
+            user_id = (await case_book.find_case(tx.connection, case_id)).user_id
+            await tx.hold(f"verdict:{user_id}")
             case = await case_book.decide_case(tx.connection, case_id, reviewer, decision, note, at)
             await embedding_book.settle(tx, case, decision, self._rules, at)
             return Decided(case, await self._reset(tx, case, decision, at))
 
+    @repeating
     async def set_bank_entry(self, entry_id: str, *, enabled: bool) -> Banked:
         async with self._store.transaction() as tx:
             return await embedding_book.set_enabled(tx, entry_id, enabled=enabled)
 
+    @repeating
     async def ask(self, ask: Ask) -> None:
         async with self._store.transaction() as tx:
             await ask_book.put(tx.connection, ask)
 
+    @repeating
     async def take_ask(self, directive_id: str, user_id: str, request_id: str) -> Ask | None:
         at = self._clock.now()
         async with self._store.transaction() as tx:
             return await ask_book.take(tx.connection, directive_id, user_id, request_id, at)
 
+    @repeating
     async def note_opinion(self, answered: Answered) -> None:
         async with self._store.transaction() as tx:
             await opinion_book.note(tx, [answered], self._clock.now())
@@ -161,6 +174,7 @@ class SqlLedger:
         async with self._store.reading() as connection:
             return await case_book.audit_chain(connection)
 
+    @repeating
     async def publish(self, policy: Policy, document: bytes) -> bool:
         at = self._clock.now()
         async with self._store.transaction() as tx:
@@ -178,6 +192,7 @@ class SqlLedger:
             await tx.emit(events.policy_published(policy, document, at, version))
         return True
 
+    @repeating
     async def forget(self, *, older_than: datetime) -> int:
         ended = microseconds(self._clock.now() - MATCH_KEPT)
         async with self._store.transaction() as tx:

@@ -18,14 +18,16 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    insert,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock
+from inyeon.runtime.errors import StoreConflict
+from inyeon.runtime.store.dialects import upsert
 from inyeon.runtime.store.port import Store, Transaction
+from inyeon.runtime.store.repeating import repeating
 from inyeon.runtime.streams.port import SessionInfo
 from inyeon.runtime.streams.sessions import (
     OpenedSession,
@@ -62,20 +64,25 @@ class StoreSessions:
         self._table = table
         self._clock = clock
 
+    @repeating
     async def open(
         self, stream: str, user_id: str, client_id: str, session_id: str
     ) -> OpenedSession:
         async with self._store.transaction() as tx:
-            row = await self._locked_row(tx.connection, stream, session_id)
-            if row is not None and row["user_id"] != user_id:
-                raise foreign_session()
+            # First of all: it holds the user, so two opens of one session come one after the other.
             epoch = await tx.next_version(f"stream-epoch:{stream}:{user_id}")
             fresh = {"client_id": client_id, "epoch": epoch, "opened_at": self._utc_now()}
-            if row is None:
-                key = {"stream": stream, "session_id": session_id, "user_id": user_id}
-                begun = {"acknowledged": 0, "last_sent": 0}
-                await tx.connection.execute(insert(self._table).values(key | begun | fresh))
+            key = {"stream": stream, "session_id": session_id, "user_id": user_id}
+            begun = {"acknowledged": 0, "last_sent": 0}
+            adding = upsert(tx.connection, self._table).values(key | begun | fresh)
+            added = await tx.connection.execute(adding.on_conflict_do_nothing())
+            if added.rowcount:
                 return OpenedSession(epoch, 0, 0, resumed=False)
+            row = await self._locked_row(tx.connection, stream, session_id)
+            if row is None:
+                raise StoreConflict("the session was forgotten at this very moment")
+            if row["user_id"] != user_id:
+                raise foreign_session()
             is_it = self._is(stream, session_id)
             await tx.connection.execute(update(self._table).where(is_it).values(fresh))
             return OpenedSession(epoch, row["acknowledged"], row["last_sent"], resumed=True)
@@ -94,11 +101,13 @@ class StoreSessions:
             await tx.connection.execute(self._advance_many(), changes)
         return frozenset(gone)
 
+    @repeating
     async def acknowledge(self, info: SessionInfo, through: int) -> None:
         async with self._store.transaction() as tx:
             if await self.record(tx, [(info, through)]):
                 raise superseded(info)
 
+    @repeating
     async def leave(self, info: SessionInfo, last_sent: int) -> None:
         table = self._table.c
         mine = and_(self._is(info.stream, info.session_id), table.epoch == info.epoch)
@@ -107,6 +116,7 @@ class StoreSessions:
             statement = update(self._table).where(newer).values(last_sent=last_sent)
             await tx.connection.execute(statement)
 
+    @repeating
     async def prune(self, before: datetime) -> int:
         limit = before.astimezone(UTC).replace(tzinfo=None)
         async with self._store.transaction() as tx:

@@ -35,15 +35,23 @@ async def _no_transaction() -> AsyncIterator[None]:
     yield
 
 
-@pytest.fixture(params=["memory", "sql"])
-async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
+@pytest.fixture(
+    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.engine("postgresql"))]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def kept(engine: str, request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
     clock = ManualClock()
-    if request.param == "memory":
+    if engine == "memory":
         yield Kept(MemorySessions(clock), clock, _no_transaction)
         return
     tables = MetaData()
     table = session_tables(tables)
-    async with temporary_store(tables, clock) as store:
+    open_store = request.getfixturevalue("open_store")
+    async with open_store(tables, clock) as store:
         yield Kept(StoreSessions(store, table, clock), clock, store.transaction)
 
 
