@@ -43,6 +43,16 @@ MetricName = Literal[
     # Records acknowledged, by topic; batches that were not, by reason.
     "inyeon_log_published",
     "inyeon_log_publish_failures",
+    # Records that consumers have done, by group, topic and fate (applied, seen, refused, poison).
+    "inyeon_consumer_records",
+    # What consumers tried again, by group.
+    "inyeon_consumer_retries",
+    # Dead letters written, by group, topic and reason.
+    "inyeon_consumer_dead_letters",
+    # How long batches took from the log to the commit, by group.
+    "inyeon_consumer_batch_seconds",
+    # Age of events when their effect is committed, by group and topic.
+    "inyeon_consumer_age_seconds",
     # How long a pass of matching took to decide, by pool.
     "inyeon_matching_pass_seconds",
     # How long people waited who were matched, pauses not counted, by pool.

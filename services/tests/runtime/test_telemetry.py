@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from inyeon.inference.metrics import InferenceMetrics
 from inyeon.matching.adapters import metrics as matching
 from inyeon.moderation.adapters import metrics as moderation
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.kafka_metrics import KafkaMetrics
 from inyeon.runtime.store.outbox import RelayMetrics
 from inyeon.runtime.telemetry import MetricName, RpcMetrics, gauge
@@ -38,6 +39,7 @@ def test_the_document_lists_exactly_what_there_is() -> None:
     RpcMetrics(registry)
     RelayMetrics(registry)
     KafkaMetrics(registry)
+    ConsumerMetrics(registry)
     gauge(registry, "inyeon_service_ready", "Ready", ("service",))
     matching.PrometheusMeter(registry, "main")
     moderation.PrometheusMeter(registry)

@@ -17,6 +17,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import NewRecord, Record
 
+EVENT_ID_CHARACTERS = 255  # ours are UUIDs of 36
+
 M = TypeVar("M", bound=Message)
 
 
@@ -76,10 +78,12 @@ def version_of(record: Record) -> int:
 
 
 def event_id_of(record: Record) -> str:
-    """Id of an event. Raises PoisonRecord (EVENT_ID_MISSING)."""
+    """Id of an event. Raises PoisonRecord (EVENT_ID_MISSING, EVENT_ID_UNUSABLE)."""
     found = record.headers.get("event_id", "")
     if not found:
         raise PoisonRecord("EVENT_ID_MISSING", "header event_id is empty or missing")
+    if not (found.isascii() and found.isprintable() and len(found) <= EVENT_ID_CHARACTERS):
+        raise PoisonRecord("EVENT_ID_UNUSABLE", f"header event_id is {found[:100]!r}")
     return found
 
 

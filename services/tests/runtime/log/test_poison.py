@@ -35,6 +35,7 @@ def test_a_dead_letter_says_where_it_comes_from_and_why() -> None:
             "dlq_topic": "t",
             "dlq_partition": "3",
             "dlq_offset": "17",
+            "dlq_origin": "3@17",
         },
     )
 
