@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,15 +23,33 @@ from inyeon.runtime.store.dialects import microseconds, upsert
 from inyeon.runtime.store.port import Transaction
 
 
-async def keep_with_case(
-    connection: AsyncConnection, case_id: str, embedding: Embedding, reason: str, at: datetime
-) -> None:
-    """Keeps an embedding for as long as the case is open. A case keeps the first one: it is about
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An embedding that is kept with an open case."""
+
+    case_id: str
+    embedding: Embedding
+    reason: str
+    """Chooses the bank, once the case is confirmed."""
+    at: datetime
+
+
+async def keep_with_cases(connection: AsyncConnection, kept: Sequence[Kept]) -> None:
+    """Keeps embeddings for as long as their cases are open. A case keeps the first one: it is about
     the moment that opened it."""
-    adding = upsert(connection, case_embeddings).values(
-        case_id=case_id, **_values(embedding), reason=reason, kept_at=microseconds(at)
-    )
-    await connection.execute(adding.on_conflict_do_nothing(index_elements=["case_id"]))
+    if not kept:
+        return
+    rows = [
+        {
+            "case_id": item.case_id,
+            **_values(item.embedding),
+            "reason": item.reason,
+            "kept_at": microseconds(item.at),
+        }
+        for item in sorted(kept, key=lambda item: item.case_id)
+    ]
+    adding = upsert(connection, case_embeddings)
+    await connection.execute(adding.on_conflict_do_nothing(index_elements=["case_id"]), rows)
 
 
 async def settle(

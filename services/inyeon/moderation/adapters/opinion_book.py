@@ -17,13 +17,12 @@ async def note(tx: Transaction, answers: Sequence[Answered], at: datetime) -> in
     The case is opened here and not by whoever holds the stream, so that an opinion about somebody
     who has left is queued all the same.
     """
-    cases = 0
     for answered in answers:
         await tx.emit(events.opinion_given(answered.opinion))
-        if answered.opinion.judged.needs_person:
-            await case_book.open_case(tx.connection, opening_of(answered, at))
-            cases += 1
-    return cases
+    waiting = [answered for answered in answers if answered.opinion.judged.needs_person]
+    openings = [opening_of(answered, at) for answered in waiting]
+    await case_book.open_cases(tx.connection, openings)
+    return len(openings)
 
 
 def opening_of(answered: Answered, at: datetime) -> case_book.Opening:
