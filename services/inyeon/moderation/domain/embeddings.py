@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCALE = struct.Struct("<f")
+# Squares of lengths in between are float32 numbers of full precision, and so are their quotients.
+SHORTEST, LONGEST = 1e-12, 1e12
 MISSING = "EMBEDDING_MISSING"
 LENGTH = "EMBEDDING_LENGTH"
 RANGE = "EMBEDDING_RANGE"
@@ -26,16 +28,12 @@ def unpacked(data: bytes, dims: int) -> NDArray[np.float32]:
     """(dims,) float32 of an INT8_SCALED vector: a float32 scale, then `dims` signed bytes.
 
     Raises EmbeddingRefused: EMBEDDING_LENGTH, or EMBEDDING_RANGE for a scale that is not a finite
-    number and for a vector of length 0, which has no direction to compare.
+    number and for a vector of no usable length, which has no direction to compare.
     """
     if dims < 1 or len(data) != SCALE.size + dims:
         raise EmbeddingRefused(LENGTH)
     (scale,) = SCALE.unpack_from(data)
-    steps = np.frombuffer(data, np.int8, offset=SCALE.size)
-    if not np.isfinite(scale):
+    vector = np.frombuffer(data, np.int8, offset=SCALE.size).astype(np.float64) * scale
+    if not SHORTEST <= float(np.linalg.norm(vector)) <= LONGEST:  # refuses NaN too
         raise EmbeddingRefused(RANGE)
-    vector: NDArray[np.float32] = steps.astype(np.float32) * np.float32(scale)
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if not np.isfinite(vector).all() or not length > 0.0:
-        raise EmbeddingRefused(RANGE)
-    return vector
+    return vector.astype(np.float32)
