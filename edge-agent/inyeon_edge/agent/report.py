@@ -158,17 +158,20 @@ class Report:
         self._say("media", sent=sent, decoded=decoded, changed=changed, filtered=filtered)
 
     def caption(self, told: CaptionTold) -> None:
-        """What the partner said."""
+        """What the partner said; a hidden text stands apart, for whoever asks to see it."""
         self._say(
             "caption",
             author_id=told.author_id,
             segment_id=told.segment_id,
-            text=told.text,
+            text=told.shown,
             tier=told.tier,
             untranslated=told.untranslated,
             final=told.final,
             source_language=told.source_language,
             target_language=told.target_language,
+            screen=told.screen,
+            screen_reason=told.screen_reason,
+            hidden_text=told.text if told.screen == "SENSITIVE" else "",
         )
 
     def said(self, told: Said) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.descriptor import EnumDescriptor
+
 from inyeon_edge.errors import InputRefused
 from inyeon_edge.uplink import facts
 from inyeon_edge.uplink.conversation import Conversation, Line
@@ -66,7 +68,7 @@ class Converse(Conversation[pb.ConverseRequest, pb.ConverseResponse]):
     def received(self, message: pb.ConverseResponse) -> None:
         kind = message.WhichOneof("kind")
         if kind == "caption":
-            self._tell(_caption(message.caption))
+            self._tell(caption_told(message.caption))
         elif kind == "over":
             self._tell(facts.ConversationOver(message.over.match_id, message.over.reason))
 
@@ -87,15 +89,24 @@ def check_line(segment_id: str, text: str) -> None:
         raise InputRefused(message, reason="ID_INVALID", field="id")
 
 
-def _caption(told: pb.Caption) -> facts.CaptionTold:
+def caption_told(told: pb.Caption) -> facts.CaptionTold:
+    """A caption as the agent knows it; what a newer platform says more of is kept safe."""
     return facts.CaptionTold(
         told.author_id,
         told.segment_id,
         told.revision,
         told.text,
-        pb.Tier.Name(told.tier).removeprefix("TIER_"),
+        _name(pb.Tier.DESCRIPTOR, told.tier, "TIER_"),
         told.untranslated,
         told.is_final,
         told.source_language,
         told.target_language,
+        _name(pb.Screen.DESCRIPTOR, told.screen, "SCREEN_"),
+        told.screen_reason,
     )
+
+
+def _name(kind: EnumDescriptor, value: int, prefix: str) -> str:
+    """Name of a value; UNKNOWN for one of a newer contract."""
+    known = kind.values_by_number.get(value)
+    return "UNKNOWN" if known is None else str(known.name).removeprefix(prefix)

@@ -186,6 +186,21 @@ class CaptionTold:
     final: bool
     source_language: str
     target_language: str
+    screen: str = "UNSPECIFIED"
+    """CLEAR, SENSITIVE, WITHHELD, UNSCREENED; UNSPECIFIED where nobody screens."""
+    screen_reason: str = ""
+
+    @property
+    def hidden(self) -> bool:
+        """The text is not for showing: behind a tap where it is SENSITIVE, gone where WITHHELD. A
+        mark that this agent does not know yet hides it too.
+        """
+        return self.screen not in ("CLEAR", "UNSCREENED", "UNSPECIFIED")
+
+    @property
+    def shown(self) -> str:
+        """What to show without being asked."""
+        return f"[hidden: {self.screen_reason}]" if self.hidden else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,6 +337,7 @@ class TestConverse:
                         is_final=True,
                         source_language="en",
                         target_language="es",
+                        screen=translation.SCREEN_CLEAR,
                     )
                 )
             )
@@ -345,9 +346,32 @@ class TestConverse:
             platform.say(translation.ConverseResponse())
             await until(lambda: platform.session.received_by_client == 3)
         assert told[1:] == [
-            facts.CaptionTold("a", "s", 1, "hola", "PHRASEBOOK", False, True, "en", "es"),
+            facts.CaptionTold("a", "s", 1, "hola", "PHRASEBOOK", False, True, "en", "es", "CLEAR"),
             facts.ConversationOver("m", "MATCH_ENDED"),
         ]
+
+    @pytest.mark.parametrize(
+        ("screen", "shown"),
+        [
+            (translation.SCREEN_UNSPECIFIED, "you idiot"),
+            (translation.SCREEN_CLEAR, "you idiot"),
+            (translation.SCREEN_UNSCREENED, "you idiot"),
+            (translation.SCREEN_SENSITIVE, "[hidden: TEXT_INSULT]"),
+            (translation.SCREEN_WITHHELD, "[hidden: TEXT_INSULT]"),
+            (17, "[hidden: TEXT_INSULT]"),  # of a newer contract
+        ],
+    )
+    def test_what_the_screen_marked_is_hidden(self, screen: int, shown: str) -> None:
+        from inyeon_edge.uplink.converse import caption_told
+
+        caption = translation.Caption(
+            text="you idiot",
+            tier=translation.Tier.ValueType(99),
+            screen=translation.Screen.ValueType(screen),
+            screen_reason="TEXT_INSULT",
+        )
+        told = caption_told(caption)
+        assert (told.shown, told.tier, told.hidden) == (shown, "UNKNOWN", shown != "you idiot")
 
     @pytest.mark.parametrize(
         ("segment_id", "text", "field"),

@@ -71,7 +71,7 @@ class PageTeller:
             ("line", f"{seen.subject} {caption.segment_id}"[:64]): {
                 "from": self._names.get(caption.author_id, caption.author_id),
                 "text": caption.text,
-                "tier": caption.tier,
+                "tier": caption.mark,
                 "untranslated": caption.untranslated,
             }
             for caption in seen.captions

@@ -21,6 +21,15 @@ class Shown:
     final: bool
     source_language: str
     target_language: str
+    screen: str = "UNSPECIFIED"
+    """How the text screen marked it; the text of a hidden one says so itself."""
+
+    @property
+    def mark(self) -> str:
+        """Who translated it, or that nobody did, or that nobody screened it."""
+        if self.screen == "UNSCREENED":
+            return "unscreened"
+        return "untranslated" if self.untranslated else self.tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ class Seen:
         self.media = {k: int(event[k]) for k in ("sent", "decoded", "changed", "filtered")}
 
     def _on_caption(self, event: Event, at_s: float) -> None:
-        names = [field.name for field in fields(Shown)]
+        names = [field.name for field in fields(Shown) if field.name in event]
         self.captions.append(Shown(**{name: event[name] for name in names}))
 
     def _on_said(self, event: Event, at_s: float) -> None:

@@ -73,7 +73,7 @@ def _lines(stage: Stage) -> Panel:
         Text.assemble(
             (f"{reader} reads ", "dim"),
             caption.text[:70],
-            (f"  [{'untranslated' if caption.untranslated else caption.tier}]", "dim"),
+            (f"  [{caption.mark}]", "dim"),
         )
         for reader, caption in shown
     ]
