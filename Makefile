@@ -12,6 +12,7 @@ UV := $(BIN)/uv
 export INYEON_MODELS_DIR ?= $(CURDIR)/$(BUILD)/models
 export INYEON_TOOLS_DIR ?= $(CURDIR)/$(BUILD)/tools
 export INYEON_DATA ?= $(CURDIR)/../shared/data
+export STACK_FOLDER ?= $(CURDIR)/$(BUILD)/stack
 # JSON=1: figures as one object a line on stdout, everything else on stderr.
 JSON_FLAG := $(if $(JSON),--json,)
 TO := $(if $(JSON),1>&2,)
@@ -70,11 +71,42 @@ translator: $(BUILD)/tools/.translator ## Unpacks Apertium without root where th
 
 # --- use ------------------------------------------------------------------------------------------------------------
 .PHONY: demo
-demo: setup models translator ## Runs the platform and three agents on real clips (DEMO=once ends by itself)
-	@$(BIN)/inyeon demo $(if $(filter once,$(DEMO)),--once,)
+demo: setup models translator $(if $(STACK),stack,) ## Runs the platform and three agents on real clips (DEMO=once ends by itself)
+	@$(BIN)/inyeon demo $(if $(filter once,$(DEMO)),--once,) $(if $(STACK),--stack --stack-file $(STACK_FOLDER)/stack.json,)
+	@$(if $(STACK),echo "the engines still run; make stack-down ends them",true)
+
+# --- real engines ---------------------------------------------------------------------------------------------------
+$(VENV)/.stack: $(VENV)/.packages requirements/stack.txt
+	@echo "installing what real engines need" $(TO)
+	@$(UV) pip install --compile-bytecode --python $(VENV) --require-hashes -r requirements/stack.txt $(TO)
+	@touch $@
+
+# Its wheel is for x86-64 Linux with glibc 2.35: elsewhere there is no Triton, and who needs it says so.
+$(BUILD)/stack/triton/.made: $(VENV)/.bootstrap requirements/triton.txt
+	@echo "installing tritonserver in an environment of its own" $(TO)
+	@mkdir -p $(BUILD)/stack
+	@if $(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(@D) $(TO) \
+	  && $(UV) pip install --quiet --compile-bytecode --python $(@D) --require-hashes -r requirements/triton.txt $(TO); \
+	  then touch $@; else echo "no tritonserver here: tests that need it are skipped" $(TO); fi
+
+.PHONY: engines
+engines: $(VENV)/.stack $(BUILD)/stack/triton/.made ## Brings Kafka, PostgreSQL and Triton; says what cannot run here
+	@$(BIN)/python -m inyeon_stack install $(TO)
+
+$(BUILD)/stack/repository/.exported: $(BUILD)/models/.built $(shell find services/inyeon/inference -name '*.py')
+	@$(BIN)/inyeon inference export --backend python --out $(@D) $(TO)
+	@touch $@
+
+.PHONY: stack
+stack: setup engines $(BUILD)/stack/repository/.exported ## Starts Kafka, PostgreSQL and Triton on 127.0.0.1 (ports: STACK_KAFKA_PORT, ...)
+	@$(BIN)/python -m inyeon_stack up --repository $(BUILD)/stack/repository $(TO)
+
+.PHONY: stack-down
+stack-down: $(VENV)/.packages ## Ends them; their data stays in build/stack
+	@$(BIN)/python -m inyeon_stack down $(TO)
 
 .PHONY: test
-test: setup-dev models translator ## Passes all tests
+test: setup-dev models translator engines $(BUILD)/tools/grpcurl ## Passes all tests
 	@scripts/run_tests.sh
 
 .PHONY: check
@@ -113,12 +145,16 @@ load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SL
 	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
 
 # --- deploy ---------------------------------------------------------------------------------------------------------
-$(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh
+$(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh scripts/find_go.sh
 	@scripts/build_helm.sh $(BUILD)/tools
 
 .PHONY: chart
 chart: setup-dev $(BUILD)/tools/helm ## Helm: lint --strict, schema, golden render
 	@$(BIN)/python deploy/helm/check.py --helm $(BUILD)/tools/helm
+
+# Independent clients for a test of the stack; without Go or a network that test is skipped.
+$(BUILD)/tools/grpcurl: $(VENV)/.bootstrap requirements/chart.txt scripts/build_clients.sh scripts/find_go.sh
+	@scripts/build_clients.sh $(BUILD)/tools $(TO) || echo "no grpcurl and grpc-health-probe here" $(TO)
 
 # --- care -----------------------------------------------------------------------------------------------------------
 .PHONY: lock

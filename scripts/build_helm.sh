@@ -8,12 +8,6 @@ if command -v helm >/dev/null && helm version --template '{{.Version}}' 2>/dev/n
   ln -sf "$(command -v helm)" "$target/helm"
   exit 0
 fi
-if command -v go >/dev/null; then
-  go=$(command -v go)
-else
-  python3 -m venv "$target/go-venv"
-  "$target/go-venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/chart.txt
-  go="$target/go-venv/bin/go"
-fi
+go=$(scripts/find_go.sh "$target")
 echo "building helm $version (about two minutes, once)" >&2
 GOBIN="$target" GOFLAGS=-modcacherw CGO_ENABLED=0 "$go" install -ldflags "-s -w" "helm.sh/helm/v3/cmd/helm@$version"

@@ -13,10 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inyeon_stack.errors import StackError
+from inyeon_stack import kafka_jars
+from inyeon_stack.errors import EngineMissing, StackError
 from inyeon_stack.places import stack_folder
+from inyeon_stack.postgres import find_programs
 from inyeon_stack.settings import read_settings
 from inyeon_stack.stack import ENGINES, Report, Stack
+from inyeon_stack.triton_place import find_place
 
 T = TypeVar("T")
 
@@ -31,10 +34,30 @@ app = typer.Typer(
     "STACK_POSTGRES_PORT, STACK_TRITON_PORT, STACK_TRITON_HTTP_PORT, STACK_TRITON_METRICS_PORT "
     "(0: any free one); STACK_KAFKA_NODES=3 for a cluster.",
 )
+PREPARE: dict[str, Callable[[], object]] = {
+    "kafka": kafka_jars.install,
+    "postgresql": find_programs,
+    "triton": find_place,
+}
 Folder = Annotated[Path | None, typer.Option(help="Data, logs, addresses; default build/stack.")]
 Repository = Annotated[Path | None, typer.Option(help="Triton's models; FOLDER/repository.")]
 Without = Annotated[list[str] | None, typer.Option(help=f"Leave out one of {', '.join(ENGINES)}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One object on stdout.")]
+
+
+@app.command()
+def install() -> None:
+    """Brings what the engines need and says which cannot run here; exit code 0 all the same."""
+    console = Console()
+    for name, prepare in PREPARE.items():
+        try:
+            prepare()
+            console.print(f"{name:10} can run here")
+        except EngineMissing as missing:
+            console.print(f"{name:10} cannot run here: {missing.reason}", highlight=False)
+        except StackError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(FAILED) from None
 
 
 @app.command()

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from inyeon_stack.errors import EngineFailed, EngineMissing
+from inyeon_stack.java import find_java
 from inyeon_stack.places import kafka_libs
 
 ENGINE = "kafka"
@@ -18,9 +19,10 @@ DOWNLOAD_S = 600.0  # 43 MB and Maven's own plugins, at 100 kB/s
 
 
 def install() -> Path:
-    """The folder of jars, brought now if need be. Raises EngineMissing without Maven, EngineFailed
-    where the download fails or differs from the lock.
+    """The folder of jars, brought now if need be. Raises EngineMissing without Maven or Java,
+    EngineFailed where the download fails or differs from the lock.
     """
+    find_java(ENGINE)
     libs = kafka_libs()
     stamp = libs / ".verified"
     libs.parent.mkdir(parents=True, exist_ok=True)

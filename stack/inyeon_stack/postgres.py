@@ -73,7 +73,7 @@ class Postgres:
         if self.pid is not None:
             return
         require_free(ENGINE, self.port)
-        programs = _programs()
+        programs = find_programs()
         self._folder.mkdir(parents=True, exist_ok=True)
         runner = find_runner(self._folder, programs)
         if not (self._data / "PG_VERSION").exists():
@@ -163,16 +163,17 @@ class Postgres:
 
     def _query(self, database: str, statement: str) -> str:
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database]
-        asked = [str(_programs() / "psql"), *where, "-X", "-w", "-A", "-t", "-c", statement]
+        asked = [str(find_programs() / "psql"), *where, "-X", "-w", "-A", "-t", "-c", statement]
         ran = _run(asked, password=self._password())
         if ran.returncode != 0:
             raise EngineFailed(ENGINE, f"cannot run {statement.split()[0]}: {ran.stderr.strip()}")
         return ran.stdout.strip()
 
 
-def _programs() -> Path:
-    """Folder of the programs. The package is found, not imported: importing it makes folders and
-    warns.
+def find_programs() -> Path:
+    """Folder of the programs. Raises EngineMissing.
+
+    The package is found, not imported: importing it makes folders and warns.
     """
     spec = importlib.util.find_spec("pgserver")
     if spec is None or spec.origin is None:

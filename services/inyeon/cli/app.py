@@ -68,6 +68,12 @@ def demo(
     free_ports: Annotated[bool, typer.Option(help="Take any free ports.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a step on stdout.")] = False,
     picture: Annotated[Path | None, typer.Option(help="SVG file for the closing view.")] = None,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="On `inyeon up --stack` and running engines.")
+    ] = False,
+    stack_file: Annotated[Path, typer.Option(help="With --stack: addresses of the engines.")] = (
+        STACK_FILE
+    ),
 ) -> None:
     """Runs the platform and three agents on real clips and watches what happens."""
     from inyeon.cli.demo.run import DemoOptions, run_demo
@@ -75,7 +81,11 @@ def demo(
     models_dir = Path(os.environ.get("INYEON_MODELS_DIR", "build/models")).resolve()
     if not (models_dir / "index.json").exists():
         raise typer.BadParameter(f"no models in {models_dir}: run `make models` first")
-    options = DemoOptions(once, seed, as_json, models_dir, free_ports, picture)
+    if stack and not stack_file.exists():
+        raise typer.BadParameter(f"no stack file {stack_file}: run `make stack` first")
+    options = DemoOptions(
+        once, seed, as_json, models_dir, free_ports, picture, stack_file if stack else None
+    )
     raise typer.Exit(asyncio.run(run_demo(options)))
 
 

@@ -42,13 +42,13 @@ class Cast:
         return (self.first, self.second, self.third)
 
 
-def cast(models_dir: Path) -> Cast:
-    """The cast on the clips of `models_dir`/clips."""
+def cast(models_dir: Path, mark: str = "") -> Cast:
+    """The cast on the clips of `models_dir`/clips. `mark` ends each subject."""
     clip = str(models_dir / "clips" / "carphone_pristine.mp4")
     portrait = str(models_dir / "clips" / "astronaut.png")
     return Cast(
         first=Member(
-            subject="device-a",
+            subject=f"device-a{mark}",
             name="Rose",
             source=clip,
             country="GB",
@@ -58,7 +58,7 @@ def cast(models_dir: Path) -> Cast:
             why="head and shoulders, speaks English",
         ),
         second=Member(
-            subject="device-b",
+            subject=f"device-b{mark}",
             name="Sol",
             source=portrait,
             country="ES",
@@ -68,7 +68,7 @@ def cast(models_dir: Path) -> Cast:
             why="portrait, speaks Spanish",
         ),
         third=Member(
-            subject="device-c",
+            subject=f"device-c{mark}",
             name="Paz",
             source=EMPTY_ROOM,
             country="MX",

@@ -83,14 +83,14 @@ class Child:
                 total += member.memory_info().rss
         return total
 
-    async def stop(self) -> None:
-        """SIGTERM to its session, then SIGKILL after STOP_S."""
+    async def stop(self, limit_s: float = STOP_S) -> None:
+        """SIGTERM, then SIGKILL to its session after `limit_s`."""
         if self.exit_code is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_S)
+            await asyncio.wait_for(self._process.wait(), limit_s)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import signal
 import sys
 import tempfile
@@ -20,7 +21,8 @@ from rich.live import Live
 
 from inyeon.cli.demo.cast import Cast, cast
 from inyeon.cli.demo.page import PageTeller
-from inyeon.cli.demo.stage import Addresses, Stage
+from inyeon.cli.demo.platform import Launch, alone, cluster
+from inyeon.cli.demo.stage import Stage
 from inyeon.cli.demo.steps import Summary
 from inyeon.cli.demo.story import Story
 from inyeon.cli.demo.view import live_view
@@ -42,13 +44,15 @@ class DemoOptions:
     free_ports: bool = False
     picture: Path | None = None
     """SVG file for the closing view."""
+    stack_file: Path | None = None
+    """Addresses of running engines; None: the platform is one process without any."""
 
 
 async def run_demo(options: DemoOptions) -> int:
     """0 when every step happened."""
     with tempfile.TemporaryDirectory(prefix="inyeon-demo-") as folder:
-        stage = Stage(_addresses(options), Path(folder))
-        people = cast(options.models_dir)
+        stage = Stage(_launch(options, Path(folder)), Path(folder))
+        people = cast(options.models_dir, _mark(options))
         story = Story(stage, people, options.seed)
         console = Console(stderr=options.as_json)
         helpers = [
@@ -88,11 +92,20 @@ async def _until_stopped(story: Story, stop: asyncio.Event) -> bool:
         await asyncio.gather(running, stopping, return_exceptions=True)
 
 
-def _addresses(options: DemoOptions) -> Addresses:
+def _launch(options: DemoOptions, folder: Path) -> Launch:
+    if options.stack_file is not None:
+        return cluster(options.stack_file.resolve(), free_ports=options.free_ports)
     ports = list(DEFAULT_PORTS)
     if options.free_ports or not all(is_free(port) for port in ports):
         ports = free_ports(len(ports))
-    return Addresses(*ports)
+    return alone(folder, *ports)
+
+
+def _mark(options: DemoOptions) -> str:
+    """The engines remember: two people who met do not meet again for ten minutes, and a verdict
+    outlives the demo. So each run on them has people of its own.
+    """
+    return f"-{secrets.token_hex(3)}" if options.stack_file is not None else ""
 
 
 @contextlib.contextmanager

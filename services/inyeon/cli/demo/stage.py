@@ -14,38 +14,20 @@ import httpx
 import psutil
 
 from inyeon.cli.demo.cast import Member
+from inyeon.cli.demo.platform import Addresses, Launch, addresses_of
 from inyeon.cli.demo.processes import Child
 from inyeon.cli.demo.seen import Seen
 
 HTTP_TIMEOUT_S = 5.0  # loopback; a page that needs more is stuck
-PLATFORM_START_S = 60.0  # warm 3 s; a cold disk and a busy machine take ten times that
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the platform listens."""
-
-    grpc_port: int
-    internal_port: int
-    http_port: int
-
-    @property
-    def grpc(self) -> str:
-        """For agents."""
-        return f"127.0.0.1:{self.grpc_port}"
-
-    @property
-    def page(self) -> str:
-        """For people."""
-        return f"http://127.0.0.1:{self.http_port}/"
 
 
 @dataclass(slots=True)
 class Stage:
     """Owns all processes of a run; `close` ends them."""
 
-    addresses: Addresses
+    launch: Launch
     folder: Path
+    addresses: Addresses = field(init=False)
     started_s: float = field(default_factory=time.monotonic)
     platform: Child | None = None
     devices: dict[str, Child] = field(default_factory=dict)
@@ -54,28 +36,25 @@ class Stage:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     peak_rss: int = 0
 
+    def __post_init__(self) -> None:
+        self.addresses = self.launch.addresses
+
     def elapsed_s(self) -> float:
         """Seconds since the demo began."""
         return time.monotonic() - self.started_s
 
     async def start_platform(self) -> bool:
-        """Starts `inyeon up`; True when it says it is ready in time."""
-        environment = {
-            "INYEON_DATA_DIR": str(self.folder / "platform"),
-            "INYEON_GRPC_PORT": str(self.addresses.grpc_port),
-            "INYEON_INTERNAL_PORT": str(self.addresses.internal_port),
-            "INYEON_HTTP_PORT": str(self.addresses.http_port),
-        }
-        log = self.folder / "platform.log"
-        self.platform = await Child.start("platform", ["inyeon", "up"], log, environment)
-        self.tasks.append(asyncio.create_task(self._drain(self.platform)))
-        return await self.until(self._platform_ready, PLATFORM_START_S)
+        """Starts the platform; True when it says it is ready in time."""
+        command, log = self.launch.command, self.folder / "platform.log"
+        self.platform = await Child.start("platform", command, log, self.launch.environment)
+        self.tasks.append(asyncio.create_task(self._follow_platform(self.platform)))
+        return await self.until(self._platform_ready, self.launch.start_s)
 
     async def start_device(self, member: Member, name: str) -> None:
         """Starts an agent and follows its events."""
         arguments = [
             *("inyeon-edge", "run", "--json", "--commands", "--preview-port", "0"),
-            *("--source", member.source, "--endpoint", self.addresses.grpc),
+            *("--source", member.source, *self._endpoints()),
             *("--subject", member.subject, "--age-band", "adult", "--country", member.country),
             *("--gender", member.gender, "--languages", member.languages),
             *("--interests", member.interests, "--name", member.name),
@@ -109,7 +88,7 @@ class Stage:
         """A JSON answer of the platform's pages, or None."""
         try:
             async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client:
-                answer = await client.get(self.addresses.page.rstrip("/") + path)
+                answer = await client.get(self.addresses.url(path))
                 return answer.json() if answer.status_code == 200 else None
         except httpx.HTTPError:
             return None
@@ -126,10 +105,14 @@ class Stage:
         """Ends the devices, then the platform, then the followers."""
         await asyncio.gather(*(child.stop() for child in self.devices.values()))
         if self.platform is not None:
-            await self.platform.stop()
+            await self.platform.stop(self.launch.end_s)
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def _endpoints(self) -> list[str]:
+        every = self.addresses.endpoints.items()
+        return [part for role, where in every for part in (f"--{role}-endpoint", where)]
 
     async def _platform_ready(self) -> bool:
         return await self.get_json("/readyz") is not None
@@ -139,6 +122,7 @@ class Stage:
             self.seen[subject].apply(event, self.elapsed_s())
             self.news.set()
 
-    async def _drain(self, child: Child) -> None:
-        async for _ in child.events():
+    async def _follow_platform(self, child: Child) -> None:
+        async for event in child.events():
+            self.addresses = addresses_of(event) or self.addresses
             self.news.set()
