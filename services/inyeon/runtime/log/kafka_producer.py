@@ -31,9 +31,6 @@ Placed = tuple[NewRecord, int]
 """A checked record and its partition."""
 
 FLUSH_S = 1.0  # the harness gives each closer 2 s; what waits in an outbox is published again
-# Three batches in a row, each with 15 s to be delivered: either the broker is away, and a new
-# client costs nothing, or the client is stuck, and a new one is the remedy.
-FAILURES_TO_REPLACE = 3
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +43,7 @@ class Publisher:
         self._metrics = metrics
         self._sender = ThreadPoolExecutor(1, "kafka-send")
         self._producer: Any = None
-        self._failures = 0
+        self._broken = False
         self._waiting: set[_Acks] = set()
         self._closed = False
 
@@ -76,7 +73,6 @@ class Publisher:
             raise self._failed(error) from error
         finally:
             self._waiting.discard(acks)
-        self._failures = 0
         self._metrics.published(Counter(record.topic for record, _ in records))
         return positions
 
@@ -94,11 +90,11 @@ class Publisher:
 
     def _connected(self) -> Any:
         """The producer; runs in the sender's thread only."""
-        if self._failures >= FAILURES_TO_REPLACE and self._producer is not None:
-            _logger.warning("%d batches in a row failed: a new producer", self._failures)
+        if self._broken and self._producer is not None:
+            _logger.warning("a batch was not acknowledged: a new producer")
             self._metrics.replaced("producer")
             broken, self._producer = self._producer, None
-            self._failures = 0
+            self._broken = False
             _end(broken, 0.0)
         if self._producer is None:
             self._producer = KafkaProducer(**self._options)
@@ -122,23 +118,13 @@ class Publisher:
 
     def _failed(self, error: Exception) -> Exception:
         failure = port_error(error, "not acknowledged")
-        if not isinstance(failure, RecordTooLarge | UnknownTopic):
-            self._failures += 1
-        if isinstance(error, _FATAL) or not isinstance(error, errors.KafkaError | TimeoutError):
-            self._failures = FAILURES_TO_REPLACE
+        # Whatever the client gave up, it may keep silent afterwards: what it drained in that turn
+        # it neither sends nor ends (3.0.12, `Sender._send_producer_data`, the return after
+        # `reset_producer_id`), and two more batches cost PUBLISH_S each before they say so. Others
+        # are answered with the same error for ever. A new client costs a connection.
+        self._broken = self._broken or not isinstance(failure, RecordTooLarge | UnknownTopic)
         self._metrics.failed(failure.reason)
         return failure
-
-
-# After these the client answers every later batch with the same error (its own state is lost).
-_FATAL = (
-    errors.ProducerFencedError,
-    errors.OutOfOrderSequenceNumberError,
-    errors.InvalidProducerEpochError,
-    errors.UnknownProducerIdError,
-    errors.IllegalStateError,
-    errors.ClusterAuthorizationFailedError,
-)
 
 
 class _Acks:
