@@ -159,13 +159,18 @@ class LogLevel:
     async def fault(
         self, what: str, make: Callable[[], Awaitable[object]], *, from_its_end: bool = False
     ) -> float:
-        """Makes a fault and waits until every key works again; seconds from its beginning, or from
-        its end where it lasts on purpose. Raises TimeoutError after RECOVERY_S."""
+        """Makes a fault and waits until every key works again, maybe while it still lasts; seconds
+        from its beginning, or from its end where nothing can work before. Raises TimeoutError after
+        RECOVERY_S."""
         since_s = self.history.add(Kind.FAULT, what).at_s
-        await make()
         if from_its_end:
+            await make()
             since_s = self.history.add(Kind.FAULT, f"end of {what}").at_s
-        return await self.watcher.recovery(since_s, what)
+            return await self.watcher.recovery(since_s, what)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_made(make))
+            recovery = group.create_task(self.watcher.recovery(since_s, what))
+        return recovery.result()
 
     async def settle(self, seconds: float) -> None:
         """Lets the run go on undisturbed for a while."""
@@ -243,3 +248,7 @@ class LogLevel:
         path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {"PYTHONPATH": path, **self.engines.environment}
         return Child(name, argv, environment, output, self.customers.heard)
+
+
+async def _made(make: Callable[[], Awaitable[object]]) -> None:
+    await make()
