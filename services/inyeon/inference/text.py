@@ -39,6 +39,24 @@ class TextScores:
         return min(1.0, sum(known[name] for name in classes))
 
 
+class Scorer(Protocol):
+    """The model behind a screen. TextModel is one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the scores; the last one is the harmless class."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of its numbers."""
+        ...
+
+    def scores(self, text: str) -> tuple[float, ...]:
+        """Probability of each class for a cleaned text; blocks. Raises ModelFailed."""
+        ...
+
+
 class TextScreen(Protocol):
     """Scores sentences. Safe to use from many tasks of one loop."""
 
@@ -88,9 +106,7 @@ def check(text: str, language: str, budget_s: float) -> None:
 class InProcessTextScreen:
     """TextScreen over a loaded model, one thread: the same text is looked at once at a time."""
 
-    model = NAME
-
-    def __init__(self, model: TextModel, remembered: int = REMEMBERED) -> None:
+    def __init__(self, model: Scorer, remembered: int = REMEMBERED) -> None:
         self._model = model
         self._remembered = remembered
         self._known: OrderedDict[bytes, TextScores] = OrderedDict()
@@ -101,6 +117,11 @@ class InProcessTextScreen:
     async def open(cls, folder: Path) -> InProcessTextScreen:
         """Loads the files in `folder` in a thread. Raises SettingsRefused (NO_MODELS)."""
         return cls(await asyncio.to_thread(TextModel.load, folder))
+
+    @property
+    def model(self) -> str:
+        """As TextScreen says."""
+        return NAME
 
     @property
     def version(self) -> str:
@@ -170,8 +191,6 @@ class ScriptedTextScreen:
     other text is harmless.
     """
 
-    model = NAME
-
     def __init__(
         self,
         script: Mapping[str, tuple[float, ...] | Exception],
@@ -180,6 +199,7 @@ class ScriptedTextScreen:
         classes: tuple[str, ...] = ("hate", "offensive", "neither"),
     ) -> None:
         self._script = script
+        self.model = NAME
         self.version = version
         self.classes = classes
         self.asked: list[tuple[str, str]] = []

@@ -112,10 +112,15 @@ class TextModel:
         return self._head.probabilities(np.asarray(found)[0])
 
     def _check_canaries(self, folder: Path) -> None:
+        path = folder / FILES[-1]
         for text, promised in self._head.canaries.items():
-            apart = float(np.abs(np.asarray(self.scores(clean(text))) - promised).max())
+            try:
+                scores = self.scores(clean(text))
+            except (ModelFailed, IndexError, ValueError) as error:
+                raise _refused(path, f"no answer to a known sentence: {error}") from error
+            apart = float(np.abs(np.asarray(scores) - promised).max())
             if not apart <= CANARY_BOUND:
-                raise _refused(folder / FILES[-1], f"a known sentence is {apart:.3f} off")
+                raise _refused(path, f"a known sentence is {apart:.3f} off")
 
 
 class _Table:
