@@ -27,12 +27,12 @@ from inyeon.runtime.log.kafka_settings import REQUEST_S, Options
 from inyeon.runtime.log.kafka_wire import records_from
 from inyeon.runtime.log.port import Record
 
-POLL_S = 0.5
+POLL_S = 1.0
 SHORT_POLL_S = 0.1  # below this the library never joins a group
 FETCH_RECORDS = 512
 HOLD_S = 0.5  # how often a held-back member takes part in its group
 BACKOFF_S = 1.0  # a broker that refuses a new client is asked once a second
-LAG_EVERY_S = 1.0
+LAG_EVERY_S = 5.0
 # Half of the 60 s within which a reader must move again after a broker came back.
 LOOK_EVERY_S = 15.0
 STUCK_S = 45.0

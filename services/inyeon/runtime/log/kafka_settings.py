@@ -39,7 +39,7 @@ HEARTBEAT_S = 1.0
 # The thread polls at least once a second, whatever the application does; 60 misses are a hang.
 POLL_INTERVAL_S = 60.0
 # How long the broker holds a fetch that finds nothing. Costs no latency: the first record ends it.
-FETCH_WAIT_S = 0.5
+FETCH_WAIT_S = 1.0
 # Bounds what waits in the client: a fetch of every partition, and the one read ahead.
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024
