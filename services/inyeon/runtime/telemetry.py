@@ -69,6 +69,8 @@ MetricName = Literal[
     "inyeon_matching_tickets_over",
     # Tickets that were paused, by gate.
     "inyeon_matching_pauses",
+    "inyeon_matching_pool_owner",
+    "inyeon_matching_verdict_age_seconds",
 ]
 
 # From half a local call to ten times the default deadline; 1-2.5-5 so that quantiles are even.

@@ -43,6 +43,12 @@ class PrometheusMeter:
         self._paused = counter(
             registry, "inyeon_matching_pauses", "Tickets that were paused", ("gate",)
         )
+        self._owner = gauge(
+            registry, "inyeon_matching_pool_owner", "1 while this replica owns the pool", by_pool
+        ).labels(pool)
+        self._verdict_age_s = gauge(
+            registry, "inyeon_matching_verdict_age_seconds", "How old verdicts may be", by_pool
+        ).labels(pool)
         self._pool = pool
 
     def wave(self, took_s: float, took_part: int, pairs: int, left_out: int) -> None:
@@ -64,6 +70,12 @@ class PrometheusMeter:
 
     def ticket_over(self, end: TicketEnd) -> None:
         self._tickets_over.labels(end.value).inc()
+
+    def owns(self, owner: bool) -> None:
+        self._owner.set(owner)
+
+    def verdicts_aged(self, age_s: float) -> None:
+        self._verdict_age_s.set(age_s)
 
     def paused(self, gate: Gate) -> None:
         self._paused.labels(gate.name).inc()

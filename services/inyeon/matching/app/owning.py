@@ -41,6 +41,7 @@ async def own_pool(desk: Desk, work: Sequence[Work], end_streams: Callable[[], N
             _log.warning("pool.lost", pool=desk.pool, epoch=epoch, error=str(lost.exceptions[0]))
             held = LOST
         finally:
+            desk.meter.owns(False)
             desk.hall.reset()
             end_streams()
 
@@ -80,6 +81,7 @@ async def _as_owner(desk: Desk, epoch: int, work: Sequence[Work]) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep(desk, epoch))
             await _patiently_take_over(desk, epoch)
+            desk.meter.owns(True)
             for one in work:
                 group.create_task(_run(one))
     finally:

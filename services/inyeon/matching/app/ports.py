@@ -218,3 +218,11 @@ class Meter(Protocol):
     def paused(self, gate: Gate) -> None:
         """A ticket was paused."""
         ...
+
+    def owns(self, owner: bool) -> None:
+        """This replica began or ceased to own the pool."""
+        ...
+
+    def verdicts_aged(self, age_s: float) -> None:
+        """How old verdicts may be that are not known here, in seconds."""
+        ...

@@ -41,7 +41,10 @@ async def run_wave(desk: Desk) -> None:
 
 
 def _check_freshness(desk: Desk) -> None:
-    if desk.hall.freshness.stale(desk.clock.now(), desk.verdicts_stale):
+    now = desk.clock.now()
+    if (age := desk.hall.freshness.age(now)) is not None:
+        desk.meter.verdicts_aged(age.total_seconds())
+    if desk.hall.freshness.stale(now, desk.verdicts_stale):
         raise Unavailable("verdicts may be older than allowed", reason="VERDICTS_STALE")
 
 
