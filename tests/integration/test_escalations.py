@@ -10,36 +10,47 @@ from __future__ import annotations
 import asyncio
 import struct
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from inyeon.inference.port import BankEntry, BankHit, EmbeddingAnswer, ImageVote, SpaceId
 from inyeon.moderation.bootstrap import build
 from inyeon.moderation.settings import ModerationSettings
-from inyeon.moderation.worker import build_worker
 from inyeon.runtime.clock import SystemClock
-from inyeon.runtime.errors import Unavailable
+from inyeon.runtime.errors import InvalidRequest, Unavailable
 from inyeon.runtime.harness import Build, Ports, run
 from inyeon.runtime.identity.tokens import audience_of
 from inyeon.runtime.keyring import Keyring
+from inyeon.runtime.log.envelope import decode, is_type, new_event
+from inyeon.runtime.log.port import NewRecord
+from inyeon.runtime.log.topics import ESCALATIONS, MATCHES, OPINIONS, VERDICTS
 from inyeon.runtime.service import Ground, Service
 from inyeon.runtime.settings import RuntimeSettings
 from inyeon_protos.common.v1 import stream_pb2, vector_pb2
+from inyeon_protos.events.v1.events_pb2 import (
+    EscalationRaised,
+    MatchLive,
+    OpinionGiven,
+    OutboxWatermark,
+)
 from inyeon_protos.moderation.v1 import review_pb2, review_pb2_grpc, safety_pb2, safety_pb2_grpc
 
 pytestmark = pytest.mark.integration
+SPACE = SpaceId("content-pca-64", "1", 64)
 WAIT_S = 20.0  # most of it is slack for a loaded machine
 CLASSES = ("Drawing", "Hentai", "Neutral", "Porn", "Sexy")
-PROTECT = safety_pb2.DIRECTIVE_ACTION_PROTECT
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class ScriptedModels:
@@ -61,6 +72,8 @@ class ScriptedModels:
         self.asked += 1
         if self.away:
             raise Unavailable("no models", reason="INFERENCE_UNAVAILABLE")
+        if space != SPACE:
+            raise InvalidRequest("no head knows this space", field="space")
         certain = {0: "Porn", 1: "Neutral"}.get(int(np.argmax(embedding)))
         scores = np.full(5, 0.2 if certain is None else 0.01, np.float32)
         if certain is not None:
@@ -171,14 +184,25 @@ class Device:
         while (message := await self._call.read()) is not grpc.aio.EOF:
             if message.HasField("directive"):
                 name = safety_pb2.DirectiveAction.Name(message.directive.action)
-                self.told.append(
-                    (name.removeprefix("DIRECTIVE_ACTION_"), message.directive.reason)
-                )
+                self.told.append((name.removeprefix("DIRECTIVE_ACTION_"), message.directive.reason))
             if message.HasField("verdict"):
                 self.verdict = safety_pb2.Verdict.Name(message.verdict.verdict).removeprefix(
                     "VERDICT_"
                 )
             self._news.set()
+
+
+async def eventually(ask: Callable[[], Awaitable[T]]) -> T:
+    """The first answer that says something, within WAIT_S."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            if found := await ask():
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def _now(value: T) -> T:
+    return value
 
 
 @dataclass
@@ -188,6 +212,7 @@ class Platform:
     settings: RuntimeSettings
     address: str
     models: ScriptedModels
+    ground: Ground
 
     def token(self, subject: str, *roles: str) -> str:
         issuer = Keyring(self.settings, SystemClock()).token_issuer()
@@ -211,9 +236,7 @@ class Platform:
             return [case for case in answer.cases if case.user_id == user_id]
 
     async def one_case(self, user_id: str) -> review_pb2.Case:
-        async with asyncio.timeout(WAIT_S):
-            while not (found := await self.cases(user_id)):
-                await asyncio.sleep(0.05)
+        found = await eventually(lambda: self.cases(user_id))
         assert len(found) == 1
         return found[0]
 
@@ -229,13 +252,14 @@ class Platform:
         return (("authorization", f"Bearer {self.token('r', 'reviewer')}"),)
 
 
-def _whole(models: ScriptedModels) -> Sequence[Build]:
+def _whole(models: ScriptedModels, grounds: list[Ground]) -> Sequence[Build]:
     """As `inyeon up`: the worker inside."""
 
     async def opened(ground: Ground) -> ScriptedModels:
         return models
 
     async def moderation(ground: Ground) -> Service:
+        grounds.append(ground)
         return await build(ModerationSettings(), ground, with_worker=True, models=opened)
 
     return [moderation]
@@ -244,8 +268,9 @@ def _whole(models: ScriptedModels) -> Sequence[Build]:
 @asynccontextmanager
 async def platform_on(settings: RuntimeSettings) -> AsyncIterator[Platform]:
     models, stop, ports = ScriptedModels(), asyncio.Event(), asyncio.Queue[Ports]()
+    grounds: list[Ground] = []
     running = asyncio.create_task(
-        run(_whole(models), settings, stop=stop, started=ports.put_nowait)
+        run(_whole(models, grounds), settings, stop=stop, started=ports.put_nowait)
     )
     waiting = asyncio.create_task(ports.get())
     try:
@@ -253,19 +278,40 @@ async def platform_on(settings: RuntimeSettings) -> AsyncIterator[Platform]:
             await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             await running
-        yield Platform(settings, f"127.0.0.1:{waiting.result().grpc}", models)
+        yield Platform(settings, f"127.0.0.1:{waiting.result().grpc}", models, grounds[0])
     finally:
         waiting.cancel()
         stop.set()
         assert await running == 0
 
 
-@pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
-    settings = RuntimeSettings(
-        data_dir=tmp_path, grpc_port=0, internal_port=0, http_port=0, log_level="WARNING"
+def _settings(folder: Path, **engines: Any) -> RuntimeSettings:
+    return RuntimeSettings(
+        data_dir=folder,
+        grpc_port=0,
+        internal_port=0,
+        http_port=0,
+        log_level="WARNING",
+        **engines,
     )
-    async with platform_on(settings) as made:
+
+
+@pytest.fixture(
+    params=[
+        "own",
+        pytest.param(
+            "engines", marks=[pytest.mark.engine("kafka"), pytest.mark.engine("postgresql")]
+        ),
+    ]
+)
+async def platform(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
+    engines: dict[str, Any] = {}
+    if request.param == "engines":
+        kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
+        name = f"esc_{uuid.uuid4().hex[:8]}_{{service}}"
+        await asyncio.to_thread(postgres.create, name.format(service="moderation"))
+        engines = {"kafka_servers": kafka.servers, "database_url": postgres.url(name)}
+    async with platform_on(_settings(tmp_path, **engines)) as made:
         yield made
 
 
@@ -273,11 +319,207 @@ def person() -> str:
     return f"p-{uuid.uuid4().hex[:12]}"
 
 
-async def test_a_certain_head_protects_at_once_and_a_person_confirms(platform: Platform) -> None:
+async def about(platform: Platform, topic: str, kind: type[M], user_id: str) -> list[M]:
+    """What the log holds now of one kind about somebody."""
+    reader = await platform.ground.log.read_all([topic])
+    found: list[M] = []
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not await reader.caught_up():
+                for record in await reader.poll(1_000, 0.2):
+                    if is_type(record, kind):
+                        message = decode(record, kind)
+                        found += [message] if getattr(message, "user_id", "") == user_id else []
+    finally:
+        await reader.close()
+    return found
+
+
+async def test_a_certain_head_protects_at_once_and_a_case_waits(platform: Platform) -> None:
+    user_id, partner_id = person(), person()
+    match = MatchLive(match_id=person(), user_a=user_id, user_b=partner_id, version=1)
+    event = new_event(MATCHES, match.match_id, match, occurred_at=datetime.now(UTC))
+    await platform.ground.log.publish([event])
+    async with platform.device(user_id) as device, platform.device(partner_id) as partner:
+        await device.unsure(PORN)
+        await device.until(lambda d: ("PROTECT", "HEAD_EXPLICIT") in d.told)
+        await device.until(lambda d: d.verdict == "PROTECT")
+        await partner.until(lambda d: ("PROTECT", "HEAD_EXPLICIT") in d.told)
+        assert partner.verdict != "PROTECT"
+    case = await platform.one_case(user_id)
+    assert (case.reason, case.verdict) == ("HEAD_EXPLICIT", safety_pb2.VERDICT_PROTECT)
+    [escalation] = await about(platform, ESCALATIONS, EscalationRaised, user_id)
+    assert (escalation.reason, escalation.match_id) == ("PORN_UNSURE", match.match_id)
+    [opinion] = await about(platform, OPINIONS, OpinionGiven, user_id)
+    assert opinion.escalation_id == escalation.escalation_id
+    assert opinion.session_id == device.session_id
+    assert list(opinion.models) == ["scripted@1"]
+
+
+async def test_a_head_that_sees_nothing_shortens_the_doubt(platform: Platform) -> None:
+    user_id = person()
+    async with platform.device(user_id) as device:
+        await device.unsure(NEUTRAL)
+        await device.until(lambda d: d.verdict == "UNSURE")
+        async with asyncio.timeout(WAIT_S):
+            while device.verdict != "CLEAR":
+                await device.window([0.0, 0.0, 1.0, 0.0, 0.0], NEUTRAL)
+                await asyncio.sleep(0.2)
+    assert await platform.cases(user_id) == []
+    [opinion] = await about(platform, OPINIONS, OpinionGiven, user_id)
+    assert (opinion.verdict, opinion.reason) == (safety_pb2.VERDICT_CLEAR, "HEAD_QUIET")
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (MIXED, "PORN_UNSURE"),
+        (None, "EMBEDDING_MISSING"),
+        (embedding(), "EMBEDDING_RANGE"),
+    ],
+)
+async def test_what_models_cannot_settle_waits_for_a_person(
+    platform: Platform, seen: vector_pb2.Vector | None, reason: str
+) -> None:
+    user_id = person()
+    async with platform.device(user_id) as device:
+        await device.unsure(seen)
+        assert (await platform.one_case(user_id)).reason == reason
+        assert device.verdict == "UNSURE"
+        assert device.told == []
+
+
+async def test_without_models_the_device_stands_and_a_person_decides(platform: Platform) -> None:
+    user_id = person()
+    platform.models.away = True
+    async with platform.device(user_id) as device:
+        await device.unsure(PORN)
+        assert (await platform.one_case(user_id)).reason == "MODELS_UNAVAILABLE"
+        assert device.verdict == "UNSURE"
+        assert device.told == []
+    [opinion] = await about(platform, OPINIONS, OpinionGiven, user_id)
+    assert opinion.degraded
+    assert _gauge(platform, "inyeon_moderation_models_degraded") == 1.0
+
+
+async def test_a_confirmed_case_protects_the_next_one_within_seconds(platform: Platform) -> None:
+    first, second, third = person(), person(), person()
+    async with platform.device(first) as device:
+        await device.unsure(MIXED)
+        case = await platform.one_case(first)
+        await platform.confirm(case.case_id)
+    [entry] = await eventually(lambda: _now(platform.models.entries))
+    assert (entry.bank, entry.space) == ("nudity", SPACE)
+    async with platform.device(second) as device:
+        await device.unsure(MIXED)
+        await device.until(lambda d: ("PROTECT", "BANK_MATCH") in d.told)
+    async with platform.device(third) as device:
+        await device.unsure(embedding(1, 2, 50, 100))
+        assert (await platform.one_case(third)).reason == "PORN_UNSURE"
+
+
+async def test_an_escalation_that_comes_again_has_one_effect(platform: Platform) -> None:
+    user_id = person()
+    async with platform.device(user_id) as device:
+        await device.unsure(MIXED)
+        await platform.one_case(user_id)
+    reader = await platform.ground.log.read_all([ESCALATIONS])
+    asked = platform.models.asked
+    again = [
+        NewRecord(record.topic, record.key, record.value, record.headers)
+        for record in await reader.poll(1_000, 5.0)
+        if record.key == device.session_id
+    ]
+    await reader.close()
+    await platform.ground.log.publish([*again, *again])
+    await eventually(lambda: _now(platform.models.asked >= asked + 2))
+    later = person()
+    async with platform.device(later) as device:  # what comes behind it is done, so it is too
+        await device.unsure(MIXED)
+        await platform.one_case(later)
+    assert len(await about(platform, OPINIONS, OpinionGiven, user_id)) == 1
+    assert len(await platform.cases(user_id)) == 1
+
+
+async def test_garbage_goes_aside_and_what_follows_is_judged(platform: Platform) -> None:
+    garbage = [
+        NewRecord(ESCALATIONS, person(), b"\xff\xfe", {"event_id": person(), "type": "x"}),
+        _raised(user_id=""),
+        _raised(key="another"),
+        _raised(escalation_id="x" * 65),
+    ]
+    await platform.ground.log.publish(garbage)
     user_id = person()
     async with platform.device(user_id) as device:
         await device.unsure(PORN)
         await device.until(lambda d: ("PROTECT", "HEAD_EXPLICIT") in d.told)
-        await device.until(lambda d: d.verdict == "PROTECT")
-    case = await platform.one_case(user_id)
-    assert (case.reason, case.verdict) == ("HEAD_EXPLICIT", safety_pb2.VERDICT_PROTECT)
+
+
+@pytest.mark.parametrize(
+    ("space", "data", "reason"),
+    [
+        (
+            {"model": "other", "version": "9", "dims": 64},
+            bytes([0, 0, 0, 63]) + b"\1" * 64,
+            "EMBEDDING_SPACE",
+        ),
+        ({"model": "m", "version": "1", "dims": 64}, b"\1" * 12, "EMBEDDING_LENGTH"),
+        ({"model": "", "version": "1", "dims": 64}, b"\1" * 68, "EMBEDDING_SPACE"),
+        (
+            {"model": "m", "version": "1", "dims": 64},
+            struct.pack("<f", float("nan")) + b"\1" * 64,
+            "EMBEDDING_RANGE",
+        ),
+    ],
+)
+async def test_a_bad_embedding_waits_for_a_person(
+    platform: Platform, space: dict[str, Any], data: bytes, reason: str
+) -> None:
+    user_id = person()
+    vector = vector_pb2.Vector(
+        space=vector_pb2.EmbeddingSpace(encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED, **space),
+        data=data,
+    )
+    await platform.ground.log.publish([_raised(user_id=user_id, embedding=vector)])
+    assert (await platform.one_case(user_id)).reason == reason
+
+
+async def test_every_partition_of_verdicts_is_marked_each_second(platform: Platform) -> None:
+    began = datetime.now(UTC)
+    reader = await platform.ground.log.read_all([VERDICTS])
+    seen: dict[int, list[OutboxWatermark]] = {}
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while len(seen) < 12 or any(len(marks) < 2 for marks in seen.values()):
+                for record in await reader.poll(1_000, 0.2):
+                    if is_type(record, OutboxWatermark) and record.published_at > began:
+                        mark = decode(record, OutboxWatermark)
+                        assert (record.partition, record.key) == (
+                            mark.partition,
+                            f"watermark/{mark.partition}",
+                        )
+                        seen.setdefault(mark.partition, []).append(mark)
+    finally:
+        await reader.close()
+    for marks in seen.values():
+        versions = [mark.version for mark in marks]
+        assert versions == sorted(set(versions))
+
+
+def _raised(key: str = "", **given: Any) -> NewRecord:
+    session_id = person()
+    values = {
+        "escalation_id": person(),
+        "user_id": person(),
+        "session_id": session_id,
+        "reason": "SOME_UNSURE",
+    } | given
+    event = EscalationRaised(**values)
+    event.raised_at.GetCurrentTime()
+    return new_event(ESCALATIONS, key or session_id, event, occurred_at=datetime.now(UTC))
+
+
+def _gauge(platform: Platform, name: str) -> float:
+    value = platform.ground.metrics.get_sample_value(name)
+    assert value is not None
+    return value

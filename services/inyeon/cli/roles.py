@@ -10,7 +10,10 @@ Build = Callable[[Ground], Awaitable[Service]]
 
 
 def builders(roles: tuple[str, ...]) -> tuple[Build, ...]:
-    """Builders in the order of start. Raises KeyError for an unknown role."""
+    """Builders in the order of start. Raises KeyError for an unknown role. All services together
+    are a platform in one process: moderation then brings its worker, which shares its store."""
+    if roles == tuple(BUILDERS):
+        return (_moderation_with_worker, *(BUILDERS[role] for role in roles if role != MODERATION))
     return tuple(ROLES[role] for role in roles)
 
 
@@ -26,6 +29,20 @@ async def _moderation(ground: Ground) -> Service:
     from inyeon.moderation.settings import ModerationSettings
 
     return await build(ModerationSettings(), ground)
+
+
+async def _moderation_with_worker(ground: Ground) -> Service:
+    from inyeon.moderation.bootstrap import build
+    from inyeon.moderation.settings import ModerationSettings
+
+    return await build(ModerationSettings(), ground, with_worker=True)
+
+
+async def _moderation_worker(ground: Ground) -> Service:
+    from inyeon.moderation.settings import ModerationSettings
+    from inyeon.moderation.worker import build_worker
+
+    return await build_worker(ModerationSettings(), ground)
 
 
 async def _translation(ground: Ground) -> Service:
@@ -48,15 +65,17 @@ async def _relay(ground: Ground) -> Service:
     return await build_relay(ground)
 
 
+MODERATION = "moderation"
+
 BUILDERS: dict[str, Build] = {
-    "moderation": _moderation,
+    MODERATION: _moderation,
     "matching": _matching,
     "translation": _translation,
     "gateway": _gateway,
 }
 """Services: what `inyeon up` runs."""
 
-WORKERS: dict[str, Build] = {"relay": _relay}
+WORKERS: dict[str, Build] = {"moderation-worker": _moderation_worker, "relay": _relay}
 """Roles that only a platform of many processes has."""
 
 ROLES: dict[str, Build] = BUILDERS | WORKERS

@@ -48,7 +48,6 @@ from inyeon.runtime.store.tables import outbox
 from inyeon.runtime.streams.sessions_sql import StoreSessions
 from inyeon_protos.events.v1.events_pb2 import MatchEnded, MatchLive
 
-
 OpenStore = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
 

@@ -43,6 +43,7 @@ def test_the_document_lists_exactly_what_there_is() -> None:
     gauge(registry, "inyeon_service_ready", "Ready", ("service",))
     matching.PrometheusMeter(registry, "main")
     moderation.PrometheusMeter(registry)
+    moderation.JudgingMetrics(registry)
     translation.PrometheusObserver(registry)
     InferenceMetrics(registry)
     found = {family.name: family.type for family in registry.collect()}

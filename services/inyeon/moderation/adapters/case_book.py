@@ -68,8 +68,12 @@ async def open_cases(connection: AsyncConnection, openings: Sequence[Opening]) -
     if not openings:
         return []
     ordered = sorted(openings, key=lambda opening: (opening.user_id, opening.reason))
-    adding = upsert(connection, cases).on_conflict_do_nothing(
-        index_elements=["user_id", "reason"], index_where=cases.c.closed_at.is_(None)
+    inserting = upsert(connection, cases)
+    # An open case is locked by an update that changes nothing, so nobody closes it before we end.
+    adding = inserting.on_conflict_do_update(
+        index_elements=["user_id", "reason"],
+        index_where=cases.c.closed_at.is_(None),
+        set_={"user_id": inserting.excluded.user_id},
     )
     await connection.execute(adding, [_row(opening) for opening in ordered])
     subjects = [(opening.user_id, opening.reason) for opening in openings]

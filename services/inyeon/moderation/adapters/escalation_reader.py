@@ -17,7 +17,7 @@ from inyeon.moderation.adapters.opinion_wire import escalated_from
 from inyeon.moderation.app.judging import Judging
 from inyeon.moderation.app.ports import Answered, JudgingMeter
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.log.consuming import ConsumePolicy, ConsumeStats, consume
+from inyeon.runtime.log.consuming import ConsumePolicy, ConsumeStats, InBatches, consume
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import (
     AllReader,
@@ -58,7 +58,7 @@ class EscalationReader:
             _JudgingLog(self._log, self._judge),
             GROUP,
             [ESCALATIONS],
-            self._apply,
+            InBatches(self._apply),
             store=self._store,
             clock=self._clock,
             policy=ConsumePolicy(max_records=AT_ONCE, poll_s=POLL_S),
@@ -77,11 +77,12 @@ class EscalationReader:
         for (place, _), answer in zip(readable, answers, strict=True):
             self._answers[place] = answer
 
-    async def _apply(self, record: Record, tx: Transaction) -> None:
-        answer = self._answers.get(_place(record))
-        if answer is None:
-            answer = await self._judging.one(escalated_from(record))
-        self._meter.opened_cases(await opinion_book.note(tx, [answer], self._clock.now()))
+    async def _apply(self, records: Sequence[Record], tx: Transaction) -> None:
+        answers = [
+            self._answers.get(_place(record)) or await self._judging.one(escalated_from(record))
+            for record in records
+        ]
+        self._meter.opened_cases(await opinion_book.note(tx, answers, self._clock.now()))
 
 
 def _place(record: Record) -> Place:

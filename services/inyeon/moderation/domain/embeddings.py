@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import numpy as np
@@ -33,7 +34,9 @@ def unpacked(data: bytes, dims: int) -> NDArray[np.float32]:
     if dims < 1 or len(data) != SCALE.size + dims:
         raise EmbeddingRefused(LENGTH)
     (scale,) = SCALE.unpack_from(data)
+    if not math.isfinite(scale):
+        raise EmbeddingRefused(RANGE)
     vector = np.frombuffer(data, np.int8, offset=SCALE.size).astype(np.float64) * scale
-    if not SHORTEST <= float(np.linalg.norm(vector)) <= LONGEST:  # refuses NaN too
+    if not SHORTEST <= float(np.linalg.norm(vector)) <= LONGEST:
         raise EmbeddingRefused(RANGE)
     return vector.astype(np.float32)

@@ -168,6 +168,7 @@ def test_bytes_are_an_embedding_or_refused_with_a_reason(data: bytes, dims: int)
     [
         (struct.pack("<f", math.nan) + b"\x01" * 64, "EMBEDDING_RANGE"),
         (struct.pack("<f", math.inf) + b"\x01" * 64, "EMBEDDING_RANGE"),
+        (struct.pack("<f", math.inf) + bytes(64), "EMBEDDING_RANGE"),
         (struct.pack("<f", 3e38) + b"\x7f" * 64, "EMBEDDING_RANGE"),
         (struct.pack("<f", 0.1) + bytes(64), "EMBEDDING_RANGE"),
         (struct.pack("<f", 0.1) + b"\x01" * 63, "EMBEDDING_LENGTH"),
@@ -178,6 +179,11 @@ def test_numbers_without_a_direction_are_refused(data: bytes, reason: str) -> No
     with pytest.raises(EmbeddingRefused) as refused:
         unpacked(data, 64)
     assert refused.value.reason == reason
+
+
+def test_bytes_become_numbers() -> None:
+    vector = unpacked(struct.pack("<f", 0.5) + b"\x02\xff", 2)
+    assert vector.tolist() == [1.0, -0.5]
 
 
 def test_an_embedding_knows_its_dimensions() -> None:
