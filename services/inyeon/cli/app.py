@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from inyeon.cli.inference import inference
+from inyeon.cli.log import log
 from inyeon.cli.roles import BUILDERS, ROLES, builders
 
 REFUSED = 2
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="The Inyeon platform.",
 )
 app.add_typer(inference, name="inference")
+app.add_typer(log, name="log")
 
 
 @app.command()

@@ -68,7 +68,7 @@ class SharedGround:
         LogCorrupt, LogUnavailable, TopicMismatch."""
         clock, metrics = clock or SystemClock(), CollectorRegistry()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        log = await _open_log(settings, clock, metrics)
+        log = await open_log(settings, clock, metrics)
         try:
             await log.create_topics(all_specs())
             return cls(settings, log, Keyring(settings, clock), clock, metrics)
@@ -154,7 +154,8 @@ class SharedGround:
             await channel.close()
 
 
-async def _open_log(settings: RuntimeSettings, clock: Clock, metrics: CollectorRegistry) -> Log:
+async def open_log(settings: RuntimeSettings, clock: Clock, metrics: CollectorRegistry) -> Log:
+    """The log that the settings name. Raises LogCorrupt, LogUnavailable, SettingsRefused."""
     if settings.kafka_servers:
         return await KafkaLog.open(settings, clock, metrics)
     return await EmbeddedLog.open(settings.data_dir / "log.db", clock)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.log.envelope import event_id_of, version_of
 from inyeon.runtime.log.port import Record
-from inyeon.runtime.log.replays import Dead, replay_of
+from inyeon.runtime.log.replays import Dead, key_of, replay_of
 from inyeon.runtime.store.ledger import Ledger, TopicKey
 
 
@@ -41,19 +41,31 @@ def sort_out(records: Sequence[Record], group: str, dead: dict[TopicKey, Dead]) 
 
 
 def _fate(record: Record, group: str, dead: dict[TopicKey, Dead], released: list[TopicKey]) -> Fate:
-    key, replay = (record.topic, record.key), replay_of(record)
-    if replay is not None and replay.group != group:
-        return Fate.SEEN
+    replay = replay_of(record)
+    if replay is None:
+        return _fate_of_new(record, dead)
+    key = (record.topic, key_of(record))
     at = dead.get(key)
+    if replay.group != group or (replay.controls is not None and at is None):
+        return Fate.SEEN
     if at is None:
         return Fate.APPLY
-    if replay is None or not replay.passes(at, record.partition):
-        dead[key] = at.and_also(record.partition, record.offset)
-        return Fate.REFUSED
+    if not replay.passes(at, record.partition):
+        return _refused(key, record, dead) if replay.controls is None else Fate.SEEN
     if replay.frees(at, record.partition):
         del dead[key]
         released.append(key)
-    return Fate.APPLY
+    return Fate.APPLY if replay.controls is None else Fate.SEEN
+
+
+def _fate_of_new(record: Record, dead: dict[TopicKey, Dead]) -> Fate:
+    key = (record.topic, record.key)
+    return _refused(key, record, dead) if key in dead else Fate.APPLY
+
+
+def _refused(key: TopicKey, record: Record, dead: dict[TopicKey, Dead]) -> Fate:
+    dead[key] = dead[key].and_also(record.partition, record.offset)
+    return Fate.REFUSED
 
 
 class Admission:
@@ -73,7 +85,7 @@ class Admission:
 
     async def admit(self, connection: AsyncConnection, records: Sequence[Record]) -> Admitted:
         """Notes the batch. Raises PoisonRecord for none of those that `check` lets through."""
-        dead = await self._ledger.dead_among(connection, {(r.topic, r.key) for r in records})
+        dead = await self._ledger.dead_among(connection, {(r.topic, key_of(r)) for r in records})
         admitted = sort_out(records, self._group, dead)
         await self._note_events(connection, records, admitted.fates)
         await self._note_versions(connection, records, admitted.fates)

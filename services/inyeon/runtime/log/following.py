@@ -14,6 +14,7 @@ from inyeon.runtime.errors import Unavailable
 from inyeon.runtime.log.envelope import version_of
 from inyeon.runtime.log.poison import PoisonCount, PoisonLimit, PoisonRecord
 from inyeon.runtime.log.port import AllReader, Log, Record
+from inyeon.runtime.log.replays import replay_of
 from inyeon.runtime.log.topics import STATE_TOPICS
 
 Apply = Callable[[Record], Awaitable[None] | None]
@@ -42,10 +43,11 @@ async def follow(
     """Applies every record from the start, until cancelled. Sets `caught_up` when all that was in
     the log when it began has been applied: be ready only then.
 
-    Of `state_topics` records with a version not above the last one of their key are left out. A
-    poison record is logged and left out too (the group that reads the same topic diverts it).
-    Raises ConsumerStopped, UnknownTopic, and whatever `apply` raises otherwise: memory that may be
-    wrong is not served.
+    Of `state_topics` records with a version not above the last one of their key are left out, of
+    others those that are replayed for a group: each was here when it was new. A poison record is
+    logged and left out too (the group that reads the same topic diverts it). Raises
+    ConsumerStopped, UnknownTopic, and whatever `apply` raises otherwise: memory that may be wrong
+    is not served.
     """
     follower = _Follower(apply, state_topics, PoisonCount(limit or PoisonLimit()))
     reader = await _patiently(lambda: log.read_all(topics), clock)
@@ -78,8 +80,11 @@ class _Follower:
             self._count.poison(record)
 
     def _is_newest(self, record: Record) -> bool:
+        replay = replay_of(record)
+        if replay is not None and replay.controls is not None:
+            return False
         if record.topic not in self._state_topics:
-            return True
+            return replay is None
         version, key = version_of(record), (record.topic, record.key)
         if version <= self._versions.get(key, 0):
             return False

@@ -7,6 +7,10 @@ together with the effect of that record, unless it has refused more meanwhile: t
 for the next replay. So, for each key, effects come in the order in which its records were first
 published, at every moment and after any crash.
 
+A poison record that will never be good is given up instead: nothing of it is published again. Where
+no other letter of its key is left, a control record (`replay_key`) without effect takes its place,
+because only the consumer knows whether the key may live again.
+
 A replayed record that is refused again takes those behind it along: `replay_first` is the offset of
 the key's first record of the same replay, and a key that died at or after it refuses the rest.
 """
@@ -21,7 +25,8 @@ GROUP = "replay_group"
 FROM = "replayed_from"
 FIRST = "replay_first"
 RELEASES = "replay_releases"
-HEADERS = frozenset({GROUP, FROM, FIRST, RELEASES})
+CONTROLS = "replay_key"
+HEADERS = frozenset({GROUP, FROM, FIRST, RELEASES, CONTROLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ class Replay:
     releases: int | None = None
     """In the last one of its key: offset of the last refused record that this replay knew."""
 
+    controls: str | None = None
+    """In a control record: the key that it is about. Such a record has no effect."""
+
     def passes(self, dead: Dead, partition: int) -> bool:
         """A dead key lets it through."""
         return self.first is None or dead.partition != partition or dead.offset < self.first
@@ -71,6 +79,8 @@ class Replay:
             found[FIRST] = str(self.first)
         if self.releases is not None:
             found[RELEASES] = str(self.releases)
+        if self.controls is not None:
+            found[CONTROLS] = self.controls
         return found
 
 
@@ -87,7 +97,14 @@ def replay_of(record: Record) -> Replay | None:
         headers.get(FROM, ""),
         None if first is None else int(first),
         None if releases is None else int(releases),
+        headers.get(CONTROLS),
     )
+
+
+def key_of(record: Record) -> str:
+    """The key that a record is about: its own, or the one that it controls."""
+    replay = replay_of(record)
+    return record.key if replay is None or replay.controls is None else replay.controls
 
 
 def is_offset(said: str) -> bool:

@@ -145,11 +145,9 @@ class Ledger:
         return int(result.rowcount)
 
     async def _execute(
-        self,
-        connection: AsyncConnection,
-        statement: str,
-        rows: Sequence[Sequence[str | int | None]],
-    ) -> list[Row[Any]]:
+        self, connection: AsyncConnection, statement: str, rows: Sequence[Sequence[object]]
+    ) -> list[tuple[Any, ...]]:
+        """Texts, whole numbers and None of the rows become the columns a, b and c."""
         if not rows:
             return []
         engine = "postgresql" if is_postgresql(connection) else "sqlite"
