@@ -75,7 +75,9 @@ class Banks:
 
     @cached_property
     def generation(self) -> Generation:
-        """`number` with the digest of banks, ids and vectors."""
+        """`number` with the digest of banks, ids and vectors; NOTHING before the first put."""
+        if not self.entries and self.number == 0:
+            return NOTHING
         digest = hashlib.sha256()
         for entry in self.entries:
             digest.update(f"{entry.bank}\0{entry.entry_id}\0".encode())

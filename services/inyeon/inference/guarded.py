@@ -210,16 +210,15 @@ class GuardedInference:
     async def _watch(self, name: ModelName) -> None:
         lost = 0
         while True:
-            proven = await self._look(name)
-            lost = 0 if proven else lost + 1
+            await self._clock.sleep(self._pause_s(name))
+            lost = 0 if await self._look(name) else lost + 1
             if name == JUDGE and lost and lost % RENEW_AFTER == 0:
                 await self._engine.renew()
-            await self._clock.sleep(self._pause_s(name, proven))
 
-    def _pause_s(self, name: ModelName, proven: bool) -> float:
+    def _pause_s(self, name: ModelName) -> float:
         if name == JUDGE:
             return self._settings.probe_every_s
-        return self._settings.image_check_every_s if proven else IMAGE_RETRY_S
+        return self._settings.image_check_every_s if name in self._proven else IMAGE_RETRY_S
 
     async def _look(self, name: ModelName, *, again: bool = True) -> bool:
         """Asks one known answer; True where the model serves. A time-out that came late says that
