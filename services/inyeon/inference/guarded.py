@@ -33,7 +33,7 @@ from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import DeadlineExceeded, InvalidRequest, InyeonError, Overloaded
 
 RETRY_S = 1.0  # a breaker without a probe tries again after this; probes close it sooner
-IMAGE_RETRY_S = 2.0  # an image model that was lost is asked this often
+IMAGE_TICK_S = 2.0  # an image model that was lost is asked this often
 RENEW_AFTER = 8  # probes lost in a row, 2 to 6 s: the other end of the connection may be gone
 STALL_S = 0.1  # a time-out is late by less than 1 ms in a loop that turns
 # A caller with less time than this says nothing about the server when it runs out.
@@ -69,6 +69,7 @@ class GuardedInference:
         self._hedged = hedged if hedge is not None else frozenset()
         self._breakers = {name: Breaker(clock, retry_s=RETRY_S) for name in MODEL_NAMES}
         self._answered_at = dict.fromkeys(MODEL_NAMES, -1.0)
+        self._looked_at = dict.fromkeys(MODEL_NAMES, -1.0)
         self._proven: set[ModelName] = set()
         self._banks = Banks.of(models.head.space, (), 0)
         self._putting = asyncio.Lock()  # puts happen in order
@@ -210,22 +211,25 @@ class GuardedInference:
     async def _watch(self, name: ModelName) -> None:
         lost = 0
         while True:
-            await self._clock.sleep(self._pause_s(name))
+            await self._clock.sleep(self._settings.probe_every_s if name == JUDGE else IMAGE_TICK_S)
+            if not self._due(name):
+                continue
             lost = 0 if await self._look(name) else lost + 1
             if name == JUDGE and lost and lost % RENEW_AFTER == 0:
                 await self._engine.renew()
 
-    def _pause_s(self, name: ModelName) -> float:
-        if name == JUDGE:
-            return self._settings.probe_every_s
-        return self._settings.image_check_every_s if name in self._proven else IMAGE_RETRY_S
+    def _due(self, name: ModelName) -> bool:
+        if name == JUDGE or name not in self._proven:
+            return True
+        waited = self._clock.monotonic() - self._looked_at[name]
+        return waited >= self._settings.image_check_every_s
 
     async def _look(self, name: ModelName, *, again: bool = True) -> bool:
         """Asks one known answer; True where the model serves. A time-out that came late says that
         this process stood still, not the server: it asks once more.
         """
         budget_s = self._settings.probe_budget_s if name == JUDGE else self._settings.image_budget_s
-        started = self._clock.monotonic()
+        started = self._looked_at[name] = self._clock.monotonic()
         try:
             async with asyncio.timeout(budget_s):
                 await self._engine.check(name, budget_s)
@@ -253,8 +257,11 @@ class GuardedInference:
         if name in self._proven or self._breakers[name].state is State.CLOSED:
             reason = getattr(error, "reason", type(error).__name__)
             _log.warning("inference.model_lost", model=name, reason=reason, detail=str(error))
-        self._proven.discard(name)
-        self._breakers[name].trip()
+        # who cannot reach the judge reaches no other model of that server either
+        gone = MODEL_NAMES if name == JUDGE and not isinstance(error, ModelFailed) else (name,)
+        for model in gone:
+            self._proven.discard(model)
+            self._breakers[model].trip()
         self._tell()
         return False
 

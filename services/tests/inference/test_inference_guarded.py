@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from inyeon.inference.catalogue import JUDGE, MODEL_NAMES
 from inyeon.inference.engine import Models
 from inyeon.inference.errors import ModelFailed, unavailable
-from inyeon.inference.guarded import IMAGE_RETRY_S, RENEW_AFTER, GuardedInference
+from inyeon.inference.guarded import IMAGE_TICK_S, RENEW_AFTER, GuardedInference
 from inyeon.inference.metrics import InferenceMetrics
 from inyeon.inference.port import BankEntry
 from inyeon.inference.settings import InferenceSettings
@@ -138,6 +138,27 @@ async def test_a_server_that_hangs_is_degraded_within_a_second(
             await asyncio.sleep(0.01)
 
 
+async def test_with_the_server_its_image_models_are_gone_and_come_back(
+    stage: MakeStage, puppet: Any
+) -> None:
+    made = await stage(puppet())
+    made.engine.broken[JUDGE] = unavailable("gone")
+    await made.advance(PROBE_S)
+    with pytest.raises(Unavailable):
+        await made.guard.judge_image(np.zeros((4, 4, 3), np.uint8), BUDGET_S)
+    made.engine.broken.clear()
+    await made.advance(IMAGE_TICK_S)
+    assert await made.guard.ready()
+
+
+async def test_image_models_are_asked_again_now_and_then(stage: MakeStage, puppet: Any) -> None:
+    made = await stage(puppet())
+    await made.advance(29.0)
+    assert made.engine.checked.count("image_filter_mid") == 1
+    await made.advance(4.0)
+    assert made.engine.checked.count("image_filter_mid") == 2
+
+
 async def test_three_lost_calls_open_the_breaker_without_a_probe(
     stage: MakeStage, puppet: Any, vector: Vector
 ) -> None:
@@ -189,7 +210,7 @@ async def test_an_image_model_that_is_lost_leaves_the_judge_alone(
     with pytest.raises(Unavailable):
         await made.guard.judge_image(picture, BUDGET_S)
     made.engine.broken.clear()
-    await made.advance(IMAGE_RETRY_S)
+    await made.advance(IMAGE_TICK_S)
     assert await made.guard.ready()
     assert len(await made.guard.judge_image(picture, BUDGET_S)) == 2
 
