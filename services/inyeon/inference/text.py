@@ -33,11 +33,6 @@ class TextScores:
     model: str
     version: str
 
-    def of(self, *classes: str) -> float:
-        """Probability of any of these classes. Raises KeyError for one that there is not."""
-        known = dict(zip(self.classes, self.scores, strict=True))
-        return min(1.0, sum(known[name] for name in classes))
-
 
 class Scorer(Protocol):
     """The model behind a screen. TextModel is one."""

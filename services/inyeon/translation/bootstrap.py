@@ -65,7 +65,7 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
     store = await ground.store(NAME, TABLES)
     flags = StoreFlags(store, clock, observer.flags_lost)
     policy = read_screen_policy(settings.screen_policy)
-    screen = await _text_screen(settings, policy, observer, development=ground.development)
+    screen = await text_screen(settings, policy, observer, development=ground.development)
     screening = Screening(screen, policy, flags, clock, observer)
     captioner = Captioner(translator, screening, clock, observer, key)
     conversations = Conversations(captioner, post, clock, observer)
@@ -100,7 +100,8 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
             BackgroundTask("translation.upkeep", upkeep),
             BackgroundTask("translation.flags", flags.run),
             BackgroundTask(
-                "translation.matches", following(ground.log, conversations.match_ended, clock)
+                "translation.matches",
+                following(ground.log, conversations.match_ended, clock, ground.consumer_metrics),
             ),
         ),
         ready=lambda: identifier.ready,
@@ -125,14 +126,16 @@ def _apertium(settings: TranslationSettings, observer: PrometheusObserver) -> Ap
     return engine
 
 
-async def _text_screen(
+async def text_screen(
     settings: TranslationSettings,
     policy: Policy,
     observer: PrometheusObserver,
     *,
     development: bool,
 ) -> InProcessTextScreen | None:
-    """None where nobody screens: the operator's choice, or development without model files."""
+    """The screen of the settings; None where nobody screens: the operator's choice, or development
+    without model files. Raises SettingsRefused (NO_MODELS, SCREEN_POLICY).
+    """
     absent = missing(settings.models_dir) if settings.screen else ()
     observer.screen_on.set(settings.screen and not absent)
     if not settings.screen:

@@ -232,6 +232,12 @@ async def serving(folder: Path, settings: TranslationSettings) -> AsyncIterator[
 
 
 @pytest.fixture
+def serve() -> Callable[[Path, TranslationSettings], Any]:
+    """`async with serve(folder, settings) as platform` is translation with these settings."""
+    return serving
+
+
+@pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     """Translation with what is installed."""
     settings = TranslationSettings(tools_dir=TOOLS)
