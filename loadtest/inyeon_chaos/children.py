@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 START_S = 90.0  # imports of 2 s, times a busy machine, and a broker that just comes back
 STOP_S = 45.0  # a service drains in 38 s at most
@@ -64,13 +64,13 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=self._stdout(output),
                 stderr=output,
                 env=self._environment,
                 limit=LINE_LIMIT,
                 start_new_session=True,
             )
-        self._reader = asyncio.create_task(self._read(self._process, self.ready))
+        self._reader = asyncio.create_task(self._watch(self._process, self.ready))
 
     async def start(self, within_s: float = START_S) -> None:
         """Starts the process; returns when it says that it is ready. Raises DidNotStart."""
@@ -135,7 +135,10 @@ class Child:
         if self._reader is not None:
             await self._reader
 
-    async def _read(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
+    def _stdout(self, output: IO[bytes]) -> int | IO[bytes]:
+        return asyncio.subprocess.PIPE
+
+    async def _watch(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
         stdout = process.stdout
         while stdout is not None and (line := await stdout.readline()):
             with contextlib.suppress(ValueError):

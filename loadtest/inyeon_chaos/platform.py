@@ -1,0 +1,121 @@
+"""The platform under test: every service a process of its own on real engines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from inyeon.cli.cluster.plan import Member, Shared, endpoint, page_of, plan
+from inyeon.cli.cluster.stack_file import StackFile
+from inyeon.cli.ports import free_ports
+from inyeon_chaos.children import Child
+from inyeon_chaos.reading import read_rows
+from inyeon_chaos.stack_engines import StackEngines
+
+STORES = ("matching", "moderation", "translation", "gateway")
+REPLICAS = {
+    "moderation": 2,
+    "matching": 2,
+    "translation": 1,
+    "gateway": 1,
+    "moderation-worker": 1,
+}
+ASK_S = 2.0
+LOOK_S = 0.2
+
+
+class ServiceProcess(Child):
+    """One `inyeon serve`; ready when its pages answer."""
+
+    def __init__(self, member: Member, folder: Path, extra: Mapping[str, str]) -> None:
+        path = os.environ.get("PYTHONPATH", "")
+        environment = {"PYTHONPATH": path, **member.environment, **extra}
+        argv = [sys.executable, "-m", "inyeon", "serve", member.role]
+        super().__init__(member.name, argv, environment, folder / f"{member.name}.log")
+        self.member = member
+
+    def _stdout(self, output: IO[bytes]) -> int | IO[bytes]:
+        return output
+
+    async def _watch(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
+        url = f"{page_of(self.member.ports)}healthz"
+        while process.returncode is None and not ready.is_set():
+            if await asyncio.to_thread(_answers, url):
+                ready.set()
+            else:
+                await asyncio.sleep(LOOK_S)
+        await process.wait()
+        ready.set()
+
+
+class Platform:
+    """All processes. Starting and ending is by handle."""
+
+    def __init__(
+        self, folder: Path, engines: StackEngines, replicas: Mapping[str, int], triton: str = ""
+    ) -> None:
+        for name in ("data", "keys", "logs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.logs = folder / "logs"
+        settings = engines.environment
+        stack = StackFile(
+            kafka=tuple(json.loads(settings["INYEON_KAFKA_SERVERS"])),
+            kafka_replication=engines.kafka.replication,
+            database_url=settings["INYEON_DATABASE_URL"],
+            triton=triton or None,
+        )
+        shared = Shared(stack, folder / "data", folder / "keys", secrets.token_hex(32))
+        self._members = plan(replicas, shared, free_ports)
+        # People meet again at once, or a few of them would soon have met everybody.
+        extra = {"INYEON_MATCHING_REMATCH_HORIZON_S": "0", "INYEON_LOG_LEVEL": "INFO"}
+        self.processes = [ServiceProcess(one, self.logs, extra) for one in self._members]
+        self._engines = engines
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """What devices are told."""
+        return {
+            role: endpoint(self._members, role) for role in ("moderation", "matching", "gateway")
+        }
+
+    def named(self, name: str) -> ServiceProcess:
+        """A process by its name, such as matching-1."""
+        return next(one for one in self.processes if one.name == name)
+
+    async def start(self) -> None:
+        """The first replica of each role makes keys and tables before the others come."""
+        firsts = [one for one in self.processes if one.member.number == 1]
+        for one in firsts:
+            await one.start()
+        for one in self.processes:
+            if one not in firsts:
+                await one.start()
+
+    async def kill(self) -> None:
+        """Ends whatever still runs."""
+        for one in self.processes:
+            await one.kill()
+
+    async def pool_owner(self) -> ServiceProcess:
+        """The matching replica that holds the pool."""
+        rows = await read_rows(
+            self._engines.database("matching"), "SELECT replica FROM pool_owners LIMIT 1"
+        )
+        return self.named(str(rows[0]["replica"]))
+
+
+def _answers(url: str) -> bool:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(url, timeout=ASK_S) as answer,  # noqa: S310 - loopback
+    ):
+        return bool(answer.status == 200)
+    return False
