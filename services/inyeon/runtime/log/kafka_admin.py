@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource, MemberToRemove
 
 from inyeon.runtime.errors import LogUnavailable, UnknownTopic
 from inyeon.runtime.log.kafka_blocking import blocking
+from inyeon.runtime.log.kafka_clients import make_client
 from inyeon.runtime.log.kafka_errors import port_error
 from inyeon.runtime.log.kafka_settings import BOOTSTRAP_S, REQUEST_S, Options
 from inyeon.runtime.log.kafka_topics import spec_from, topic_config
@@ -82,7 +83,7 @@ class Admin:
 
     def _open(self) -> Any:
         if self._client is None:
-            self._client = KafkaAdminClient(**self._options)
+            self._client = make_client(KafkaAdminClient, self._options)
         return self._client
 
     def _drop(self) -> None:

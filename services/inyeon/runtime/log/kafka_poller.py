@@ -21,6 +21,7 @@ from kafka import KafkaConsumer, TopicPartition, errors
 
 from inyeon.runtime.errors import InyeonError, LogFenced, LogUnavailable
 from inyeon.runtime.log.kafka_buffer import HandOver
+from inyeon.runtime.log.kafka_clients import make_client
 from inyeon.runtime.log.kafka_errors import FENCED
 from inyeon.runtime.log.kafka_metrics import KafkaMetrics
 from inyeon.runtime.log.kafka_settings import REQUEST_S, Options
@@ -138,7 +139,7 @@ class Poller(ABC):
         self.stop()
 
     def _session(self) -> None:
-        consumer = self.consumer = KafkaConsumer(**self._options)
+        consumer = self.consumer = make_client(KafkaConsumer, self._options)
         self._progressed()
         try:
             self.begin(consumer)

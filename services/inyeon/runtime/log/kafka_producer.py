@@ -21,6 +21,7 @@ from kafka import KafkaProducer, errors
 
 from inyeon.runtime.errors import InyeonError, LogUnavailable, RecordTooLarge, UnknownTopic
 from inyeon.runtime.log.kafka_blocking import blocking
+from inyeon.runtime.log.kafka_clients import make_client
 from inyeon.runtime.log.kafka_errors import port_error
 from inyeon.runtime.log.kafka_metrics import KafkaMetrics
 from inyeon.runtime.log.kafka_settings import BOOTSTRAP_S, PUBLISH_S, REQUEST_S, Options
@@ -97,7 +98,7 @@ class Publisher:
             self._broken = False
             _end(broken, 0.0)
         if self._producer is None:
-            self._producer = KafkaProducer(**self._options)
+            self._producer = make_client(KafkaProducer, self._options)
         return self._producer
 
     def _send(self, records: Sequence[Placed], acks: _Acks) -> None:
