@@ -187,7 +187,7 @@ class Verifier:
 
     def _text_head(self, product: Product) -> Check:
         head, promised = text_safety.load_head(self._folder / product.file)
-        if head.version != product.version or text_safety.CLASSES != product.labels:
+        if head.version != product.version or product.labels != text_safety.CLASSES:
             raise VerifyError(f"{product.file}: {head.version} is not what the manifest says")
         encoder = SentenceEncoder(self._folder)
         said = head.probabilities(
