@@ -30,7 +30,7 @@ from inyeon.runtime.log.kafka_poller import CLOSE_S, Poller
 from inyeon.runtime.log.kafka_settings import REQUEST_S, SESSION_S, Options
 from inyeon.runtime.log.port import Position, Record
 
-# The group may wait for a dead member's session (10 s) before it lets a new one in, and 5 s more.
+# The group may wait for a dead member's session (6 s) before it lets a new one in, and 5 s more.
 JOIN_S = SESSION_S + 5.0
 COMMIT_S = 2 * REQUEST_S  # a coordinator that moves is found within one lost request
 RETRY_S = 0.1
