@@ -56,7 +56,15 @@ def _tasks(ground: Ground, peers: Peers, board: Board | None) -> tuple[Backgroun
         async def ended(record: Record, _: None) -> None:
             await close_calls(record, peers)
 
-        await consume(ground.log, "gateway", [MATCHES], ended, store=None, clock=ground.clock)
+        await consume(
+            ground.log,
+            "gateway",
+            [MATCHES],
+            ended,
+            store=None,
+            clock=ground.clock,
+            metrics=ground.consumer_metrics,
+        )
 
     async def watch() -> None:
         if board is not None:

@@ -130,7 +130,9 @@ async def build(
         tasks=(
             BackgroundTask("moderation.commit", commit.run),
             BackgroundTask("moderation.ends", telling.run),
-            BackgroundTask("moderation.matches", following(ground.log, store, clock)),
+            BackgroundTask(
+                "moderation.matches", following(ground.log, store, clock, ground.consumer_metrics)
+            ),
             BackgroundTask("moderation.forgetting", forgetting.run),
             BackgroundTask(
                 "moderation.opinions", lambda: follow_opinions(ground.log, heeding, clock)

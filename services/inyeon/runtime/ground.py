@@ -16,6 +16,7 @@ from inyeon.runtime.errors import Unavailable
 from inyeon.runtime.identity.statements import StatementSigner, StatementVerifier
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
 from inyeon.runtime.keyring import Keyring
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.embedded import EmbeddedLog
 from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import Log
@@ -49,6 +50,7 @@ class SharedGround:
         self.clock = clock
         self.log = log
         self.metrics = metrics
+        self.consumer_metrics = ConsumerMetrics(metrics)
         self.data_dir: Path = settings.data_dir
         self.replica = settings.replica
         self.development = settings.development

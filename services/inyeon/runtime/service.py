@@ -19,6 +19,7 @@ from sqlalchemy import MetaData
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.identity.statements import StatementSigner, StatementVerifier
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.port import Log
 from inyeon.runtime.peers import Peers
 from inyeon.runtime.store.port import Store
@@ -33,6 +34,11 @@ class Ground(Protocol):
     def log(self) -> Log: ...
     @property
     def metrics(self) -> CollectorRegistry: ...
+    @property
+    def consumer_metrics(self) -> ConsumerMetrics:
+        """For `consume`; there is one set in a process."""
+        ...
+
     @property
     def data_dir(self) -> Path:
         """Where a service may keep files."""

@@ -28,6 +28,7 @@ from inyeon.runtime.identity.statements import StatementSigner
 from inyeon.runtime.identity.statements_pb import seal
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier, audience_of
 from inyeon.runtime.interceptors import Access, Gate
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.port import Log
@@ -75,6 +76,7 @@ class Stage:
         self.issuer = TokenIssuer(Ed25519PrivateKey.generate(), self.clock)
         self.tokens = TokenVerifier(StaticKeys(json.dumps(self.issuer.jwks())), self.clock)
         self.metrics = CollectorRegistry()
+        self.consumer_metrics = ConsumerMetrics(self.metrics)
         self.port = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self._devices: list[Device] = []
@@ -102,6 +104,7 @@ class Stage:
         """Starts the service; after `kill` on the same files, with nothing else kept."""
         await self.log.create_topics(all_specs())
         self.metrics = CollectorRegistry()
+        self.consumer_metrics = ConsumerMetrics(self.metrics)
         self._peers = LocalPeers()
         self.service: Service = await bootstrap.build(self.settings, self)
         access = Access({name: audience_of("matching") for name in self.service.grpc_names})

@@ -27,6 +27,7 @@ from inyeon.runtime.identity.keysets import StaticKeys
 from inyeon.runtime.identity.signing import Ed25519Signer, Ed25519Verifier
 from inyeon.runtime.identity.tokens import TokenIssuer, TokenVerifier, audience_of
 from inyeon.runtime.interceptors import Access, Gate
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.topics import all_specs
 from inyeon.runtime.peers import LocalPeers
@@ -66,6 +67,7 @@ class SmallGround:
         self.clock = SystemClock()
         self.log = MemoryLog(self.clock)
         self.metrics = CollectorRegistry()
+        self.consumer_metrics = ConsumerMetrics(self.metrics)
         self.data_dir = folder
         self.replica = "test"
         self.development = True

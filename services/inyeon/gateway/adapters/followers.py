@@ -6,6 +6,7 @@ from inyeon.gateway.adapters.wire import encode
 from inyeon.gateway.app.signalling import PartnerIsGone
 from inyeon.gateway.domain.board import Board, Json
 from inyeon.runtime.log.envelope import decode, is_type
+from inyeon.runtime.log.poison import expect_key
 from inyeon.runtime.log.port import Record
 from inyeon.runtime.peers import Peers
 from inyeon_protos.events.v1 import events_pb2
@@ -18,6 +19,7 @@ async def close_calls(record: Record, peers: Peers) -> None:
     if not is_type(record, events_pb2.MatchEnded):
         return
     ended = decode(record, events_pb2.MatchEnded)
+    expect_key(record, ended.match_id)
     name, payload = encode(PartnerIsGone(ended.match_id, final=True))
     for user_id in (ended.user_a, ended.user_b):
         await peers.deliver(user_id, name, payload)

@@ -11,9 +11,9 @@ from datetime import UTC
 from inyeon.matching.app.apply import apply_edge, apply_mark, apply_verdict
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.people import Verdict
-from inyeon.runtime.log.consuming import consume
+from inyeon.runtime.log.consuming import ConsumerMetrics, consume
 from inyeon.runtime.log.envelope import decode, is_type, version_of
-from inyeon.runtime.log.poison import PoisonRecord
+from inyeon.runtime.log.poison import PoisonRecord, expect_key
 from inyeon.runtime.log.port import Log, Record
 from inyeon.runtime.log.topics import EDGES, VERDICTS
 from inyeon_protos.events.v1 import events_pb2
@@ -22,7 +22,7 @@ GROUP_VERDICTS = "matching-verdicts"
 GROUP_EDGES = "matching-edges"
 
 
-async def follow_verdicts(desk: Desk, log: Log) -> None:
+async def follow_verdicts(desk: Desk, log: Log, metrics: ConsumerMetrics | None = None) -> None:
     """Applies `moderation.verdicts` for as long as this task lives."""
 
     async def apply(record: Record, _: None) -> None:
@@ -35,10 +35,13 @@ async def follow_verdicts(desk: Desk, log: Log) -> None:
             await apply_verdict(desk, record.key, Verdict.NONE, version_of(record))
             return
         event = decode(record, events_pb2.VerdictRecorded)
+        expect_key(record, event.user_id)
         verdict = Verdict(int(event.verdict))
         await apply_verdict(desk, event.user_id, verdict, event.version)
 
-    await consume(log, GROUP_VERDICTS, [VERDICTS], apply, store=None, clock=desk.clock)
+    await consume(
+        log, GROUP_VERDICTS, [VERDICTS], apply, store=None, clock=desk.clock, metrics=metrics
+    )
 
 
 async def _mark(desk: Desk, mark: events_pb2.OutboxWatermark) -> None:
@@ -48,7 +51,7 @@ async def _mark(desk: Desk, mark: events_pb2.OutboxWatermark) -> None:
         raise PoisonRecord("PARTITION_UNKNOWN", str(error)) from error
 
 
-async def follow_edges(desk: Desk, log: Log) -> None:
+async def follow_edges(desk: Desk, log: Log, metrics: ConsumerMetrics | None = None) -> None:
     """Applies `social.edges` for as long as this task lives. A tombstone lifts nothing: a block
     outlives its erased author's data as an edge of two random ids."""
 
@@ -57,4 +60,4 @@ async def follow_edges(desk: Desk, log: Log) -> None:
             event = decode(record, events_pb2.EdgeRecorded)
             await apply_edge(desk, event.user_id, event.other_id, event.kind, event.version)
 
-    await consume(log, GROUP_EDGES, [EDGES], apply, store=None, clock=desk.clock)
+    await consume(log, GROUP_EDGES, [EDGES], apply, store=None, clock=desk.clock, metrics=metrics)

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from inyeon.moderation.adapters.tables import matches
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.log.consuming import consume
+from inyeon.runtime.log.consuming import ConsumerMetrics, consume
 from inyeon.runtime.log.envelope import decode, is_type
+from inyeon.runtime.log.poison import expect_key
 from inyeon.runtime.log.port import Log, Record
 from inyeon.runtime.log.topics import MATCHES
 from inyeon.runtime.store.dialects import microseconds, upsert
@@ -18,14 +19,16 @@ from inyeon_protos.events.v1.events_pb2 import MatchEnded, MatchLive
 GROUP = "moderation"
 
 
-def following(log: Log, store: Store, clock: Clock) -> Callable[[], Awaitable[None]]:
+def following(
+    log: Log, store: Store, clock: Clock, metrics: ConsumerMetrics | None = None
+) -> Callable[[], Awaitable[None]]:
     """The loop that keeps the book."""
 
     async def apply(record: Record, tx: Transaction) -> None:
         await apply_match(record, tx, clock)
 
     async def run() -> None:
-        await consume(log, GROUP, [MATCHES], apply, store=store, clock=clock)
+        await consume(log, GROUP, [MATCHES], apply, store=store, clock=clock, metrics=metrics)
 
     return run
 
@@ -35,10 +38,12 @@ async def apply_match(record: Record, tx: Transaction, clock: Clock) -> None:
     first stays an end."""
     if is_type(record, MatchEnded):
         ended = decode(record, MatchEnded)
+        expect_key(record, ended.match_id)
         ended_at = microseconds(clock.now())
         await _put(tx, ended.match_id, (ended.user_a, ended.user_b), ended.version, ended_at)
         return
     live = decode(record, MatchLive)
+    expect_key(record, live.match_id)
     await _put(tx, live.match_id, (live.user_a, live.user_b), live.version, None)
 
 
