@@ -1,0 +1,53 @@
+"""A member of a group in a process of its own, for tests that stop it: takes 40 records, says so,
+and then tries to commit them until it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from prometheus_client import CollectorRegistry
+
+from inyeon.runtime.clock import SystemClock
+from inyeon.runtime.errors import LogFenced, Unavailable
+from inyeon.runtime.log.kafka import KafkaLog
+from inyeon.runtime.log.port import GroupConsumer, Position, Record
+from inyeon.runtime.settings import RuntimeSettings
+
+COUNT = 40
+
+
+async def run(server: str, topic: str, group: str) -> None:
+    settings = RuntimeSettings(kafka_servers=(server,), replica="stopped")
+    log = await KafkaLog.open(settings, SystemClock(), CollectorRegistry())
+    member = await log.join(group, [topic])
+    taken: list[Record] = []
+    while len(taken) < COUNT:
+        taken += await member.poll(COUNT, 1.0)
+    say(f"took {len(taken)}")
+    # From here on the process is stopped; when it goes on, the clock tells.
+    loop = asyncio.get_running_loop()
+    before_s = loop.time()
+    while loop.time() - before_s < 1.0:
+        before_s = loop.time()
+        await asyncio.sleep(0.05)
+    say(await commit(member, taken))
+
+
+async def commit(member: GroupConsumer, taken: list[Record]) -> str:
+    while True:
+        try:
+            await member.commit([Position(r.topic, r.partition, r.offset) for r in taken])
+            return "committed"
+        except LogFenced:
+            return "fenced"
+        except Unavailable:
+            await asyncio.sleep(0.1)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+asyncio.run(run(*sys.argv[1:4]))
