@@ -31,9 +31,9 @@ PUBLISH_S = 25.0
 # Records of one turn of the loop go together. 0 costs a request for each, above 5 shows in p99.
 LINGER_MS = 1
 BATCH_BYTES = 128 * 1024
-# A member that says nothing for 6 s is dead, the broker's least: matching resumes within 10 s of its
-# owner's death, and the next owner gets no verdicts before the group has given the dead one up. Three
-# heartbeats may be lost before two thirds of it.
+# A member that says nothing for 6 s is dead, the least of brokers. Matching resumes within 10 s of
+# its owner's death, and the next one gets no verdicts before the group has given the dead one up.
+# Three heartbeats may be lost before two thirds of it.
 SESSION_S = 6.0
 # How late a member learns that the group is sharing out anew.
 HEARTBEAT_S = 1.0
