@@ -19,6 +19,7 @@ POLL_S = 0.02
 KILLED_WITHIN_S = 10.0  # SIGKILL takes milliseconds; more only while a disk does not answer
 SAME_START_S = 2.0  # the kernel's start time is exact, the boot time that it is added to may drift
 TAIL_BYTES, TAIL_LINES = 16_384, 25
+STANDING = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 
 
 class Process:
@@ -32,7 +33,7 @@ class Process:
         self._engine = engine
         self._folder = folder
         self._stop_signal = stop_signal
-        self._child: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
         self._log_from = 0
 
     @property
@@ -69,7 +70,7 @@ class Process:
         with self.log.open("ab") as log:
             self._log_from = log.tell()
             try:
-                self._child = subprocess.Popen(  # noqa: S603 - programs of the stack only
+                started = subprocess.Popen(  # noqa: S603 - programs of the stack only
                     argv,
                     env=dict(env),
                     cwd=self._folder,
@@ -83,7 +84,9 @@ class Process:
                 )
             except OSError as error:
                 raise EngineFailed(self._engine, f"cannot run {argv[0]}: {error}") from error
-        self._remember(self._child.pid, ports)
+        # It may outlive us, and whichever object sees its end buries it: a Popen would complain.
+        started.returncode, self._exit_code = 0, None
+        self._remember(started.pid, ports)
 
     def await_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Returns once `ready()`. Raises EngineFailed, the program then being ended."""
@@ -126,8 +129,14 @@ class Process:
         self._forget()
 
     def pause(self) -> None:
-        """SIGSTOP: alive, and answers nothing. Raises EngineFailed where it does not run."""
-        self._running().suspend()
+        """SIGSTOP: alive, and answers nothing; returns once it stands. Raises EngineFailed where it
+        does not run.
+        """
+        found = self._running()
+        found.suspend()
+        deadline = time.monotonic() + KILLED_WITHIN_S
+        while found.status() not in STANDING and time.monotonic() < deadline:
+            time.sleep(POLL_S)
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -155,21 +164,30 @@ class Process:
         return found
 
     def _exit(self) -> str:
-        code = self._child.returncode if self._child is not None else None
-        return "" if code is None else f" with exit code {code}"
+        return "" if self._exit_code is None else f" with exit code {self._exit_code}"
+
+    def _bury(self, pid: int) -> None:
+        """Takes the exit code if it is a child of ours that has ended: until then its pid is not
+        free.
+        """
+        with contextlib.suppress(ChildProcessError):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._exit_code = os.waitstatus_to_exitcode(status)
 
     def _find(self) -> psutil.Process | None:
         """The program of the pid file, if it is still that one: pids are given anew."""
-        if self._child is not None:
-            self._child.poll()
         try:
             noted = json.loads(self._pid_file.read_text())
             found = psutil.Process(int(noted["pid"]))
             is_same = abs(found.create_time() - float(noted["created"])) < SAME_START_S
-            alive = _lives(found)
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
-        return found if is_same and alive else None
+        if is_same and _lives(found):
+            return found
+        if is_same:
+            self._bury(found.pid)
+        return None
 
     def _remember(self, pid: int, ports: Mapping[str, int]) -> None:
         try:

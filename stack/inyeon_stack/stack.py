@@ -79,7 +79,7 @@ class Stack:
         first = settings.kafka_port
         ports = [first + i for i in range(nodes)] if first else []
         self._kafka = KafkaCluster(data / "kafka", nodes, ports)
-        self._postgres = Postgres(data / "postgresql", settings.postgres_port)
+        self.postgres = Postgres(data / "postgresql", settings.postgres_port)
         self._triton = Triton(
             data / "triton",
             repository,
@@ -89,7 +89,7 @@ class Stack:
         )
         every: dict[str, Engine] = {
             "kafka": self._kafka,
-            "postgresql": self._postgres,
+            "postgresql": self.postgres,
             "triton": self._triton,
         }
         self._engines = {name: one for name, one in every.items() if name not in without}
@@ -155,7 +155,7 @@ class Stack:
 
     def _make_databases(self) -> None:
         for service in SERVICES:
-            self._postgres.create(f"inyeon_{service}")
+            self.postgres.create(f"inyeon_{service}")
 
     def _write(self) -> dict[str, object]:
         facts: dict[str, object] = {}
@@ -163,8 +163,8 @@ class Stack:
             facts["kafka"] = list(self._kafka.servers)
             facts["kafka_replication"] = self._kafka.replication
         if "postgresql" in self._engines:
-            facts["database_url"] = self._postgres.url("inyeon_{service}")
-            facts["postgresql_port"] = self._postgres.port
+            facts["database_url"] = self.postgres.url("inyeon_{service}")
+            facts["postgresql_port"] = self.postgres.port
         if "triton" in self._engines:
             facts |= {"triton": self._triton.grpc, "triton_http": self._triton.http}
             facts["triton_metrics"] = f"127.0.0.1:{self._triton.metrics_port}"
