@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from inyeon.inference.repository.configs import Backend
+from inyeon.inference.catalogue import Backend
 
 inference = typer.Typer(no_args_is_help=True, help="Heavy models on Triton.")
 

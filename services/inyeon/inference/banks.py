@@ -19,6 +19,9 @@ from inyeon.inference.port import BankEntry, BankHit, SpaceId
 from inyeon.runtime.errors import InvalidRequest
 
 MAX_ENTRIES = 200_000  # 64 float32 each: 51 MB, about 15 ms to search; above it, an index is due
+ROWS = 128
+"""Rows of one product. OpenBLAS splits larger ones over threads and waits for each: on a busy
+machine that is 47 ms at p95 where blocks of 128 rows take 0.3 (10,000 entries, two cores)."""
 _TINY = 1e-12
 
 Float = NDArray[np.float32]
@@ -101,10 +104,17 @@ class Banks:
         """The nearest entry of each bank to a (dims,) embedding; the first of equals."""
         if not self.entries:
             return ()
-        similarities = self.vectors @ unit(embedding[None])[0]
+        similarities = self._similarities(unit(embedding[None])[0])
         return tuple(
             self._hit(bank, part, similarities[part]) for bank, part in self._slices.items()
         )
+
+    def _similarities(self, embedding: Float) -> Float:
+        similarities = np.empty(len(self.vectors), dtype=np.float32)
+        for start in range(0, len(self.vectors), ROWS):
+            rows = slice(start, start + ROWS)
+            np.dot(self.vectors[rows], embedding, out=similarities[rows])
+        return similarities
 
     def _hit(self, bank: str, part: slice, similarities: Float) -> BankHit:
         best = int(similarities.argmax())

@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 ModelName = Literal["embedding_judge", "image_filter_inception", "image_filter_mid"]
 
+Backend = Literal["onnxruntime", "python"]
+"""What runs the image models in tritonserver: its ONNX backend, or onnxruntime in Python."""
+
 JUDGE: Final = "embedding_judge"
 SESSION_ENCODER = "session_encoder"
 """Reserved: matching's session encoder. Nothing is exported under this name yet."""

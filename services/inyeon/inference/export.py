@@ -23,11 +23,11 @@ from inyeon.inference.catalogue import (
     LABELS,
     MODEL_NAMES,
     SESSION_ENCODER,
+    Backend,
     ImageModel,
 )
 from inyeon.inference.head import ContentHead
 from inyeon.inference.repository.configs import (
-    Backend,
     image_config,
     judge_config,
     space_tensor,

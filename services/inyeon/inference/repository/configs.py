@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from inyeon.inference.catalogue import JUDGE, ImageModel
+from inyeon.inference.catalogue import JUDGE, Backend, ImageModel
 from inyeon.inference.head import ContentHead
-
-Backend = Literal["onnxruntime", "python"]
 
 pb: Any = model_config_pb2  # its classes are made at run time
 

@@ -39,4 +39,4 @@ def unpacked(data: bytes, dims: int) -> NDArray[np.float32]:
     vector = np.frombuffer(data, np.int8, offset=SCALE.size).astype(np.float64) * scale
     if not SHORTEST <= float(np.linalg.norm(vector)) <= LONGEST:
         raise EmbeddingRefused(RANGE)
-    return vector.astype(np.float32)
+    return np.asarray(vector, np.float32)

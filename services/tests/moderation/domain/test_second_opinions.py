@@ -145,7 +145,8 @@ def test_image_models_must_agree(
 
 def test_words_never_cover_a_picture() -> None:
     judged = by_text({"hate": 0.99, "broken": math.nan}, "text@1")
-    assert (judged.verdict, judged.confidence) == (Verdict.UNSURE, pytest.approx(0.99))
+    assert judged.verdict is Verdict.UNSURE
+    assert judged.confidence == pytest.approx(0.99)
     assert by_text({}, "text@1").confidence == 0.0
     assert "by nobody" in unjudged("EMBEDDING_MISSING").text()
 
