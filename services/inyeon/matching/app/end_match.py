@@ -9,7 +9,8 @@ from inyeon.runtime.errors import InvalidRequest
 
 
 async def end_match(desk: Desk, user_id: str, match_id: str, reason: EndReason) -> None:
-    """A person ends their match. One that is not theirs or not live any more: nothing happens.
+    """A person ends their match. One that is not theirs or not live any more: nothing happens, and
+    they are told that it is over: the device was away when the other side ended it.
 
     Raises InvalidRequest (REASON_NOT_YOURS) for a reason that only the platform gives.
     """
@@ -22,6 +23,8 @@ async def end_match(desk: Desk, user_id: str, match_id: str, reason: EndReason) 
     match = desk.hall.meetings.of_user(user_id)
     if match is not None and match.match_id == match_id:
         await close_match(desk, match, reason, user_id, _to_blame(match, user_id, reason))
+    else:
+        await desk.teller.tell(user_id, MatchOver(match_id, reason, by_me=True))
 
 
 async def close_match(

@@ -307,6 +307,7 @@ async def test_ending_somebody_elses_or_an_old_match_does_nothing(scene: Scene) 
     await end_match(scene.desk, "stranger", told.match.match_id, EndReason.LEFT)
     await end_match(scene.desk, "ana", "another", EndReason.LEFT)
     assert scene.desk.hall.meetings.of_user("ana") is not None
+    assert scene.teller.take("bob") == []
     await end_match(scene.desk, "ana", told.match.match_id, EndReason.REPORTED)
     await end_match(scene.desk, "ana", told.match.match_id, EndReason.LEFT)
     assert scene.teller.take("bob") == [
@@ -314,6 +315,19 @@ async def test_ending_somebody_elses_or_an_old_match_does_nothing(scene: Scene) 
     ]
     assert await scene.desk.book.credit("ana", scene.clock.now()) > 0
     assert await scene.desk.book.credit("bob", scene.clock.now()) == 0
+
+
+async def test_a_device_that_missed_the_end_is_told_when_it_ends_the_match_itself(
+    scene: Scene,
+) -> None:
+    """Its stream was away when the other side left; without an answer it would believe for ever
+    that it is in a match."""
+    told = await scene.matched()
+    await end_match(scene.desk, "bob", told.match.match_id, EndReason.LEFT)
+    scene.teller.take("ana")
+    await end_match(scene.desk, "ana", told.match.match_id, EndReason.LEFT)
+    over = news.MatchOver(told.match.match_id, EndReason.LEFT, by_me=True)
+    assert scene.teller.take("ana") == [over]
 
 
 async def test_an_old_verdict_does_not_undo_a_newer_one(scene: Scene) -> None:
