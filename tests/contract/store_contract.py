@@ -118,6 +118,22 @@ class StoreContract(ABC):
         await asyncio.gather(*changes)
         assert [sorted(versions) for versions in seen.values()] == [list(range(1, 25))] * 2
 
+    async def test_versions_of_many_facts_are_raised_together(self, store: Store) -> None:
+        seen: dict[str, list[int]] = {fact: [] for fact in "abc"}
+
+        async def change(facts: str) -> None:
+            async with store.transaction() as tx:
+                versions = await tx.next_versions(facts)
+                assert set(versions) == set(facts)
+                for fact, version in versions.items():
+                    seen[fact].append(version)
+
+        await asyncio.gather(*[change(facts) for facts in ("abc", "cba", "bb", "") * 10])
+        assert [len(versions) for versions in seen.values()] == [20, 30, 20]
+        assert all(sorted(each) == list(range(1, len(each) + 1)) for each in seen.values())
+        async with store.transaction() as tx:
+            assert await tx.next_version("b") == 31
+
     async def test_many_writers_all_succeed(self, store: Store) -> None:
         await asyncio.gather(*[_add(store, f"p{i:03}") for i in range(100)])
         assert len(await _names(store)) == 100

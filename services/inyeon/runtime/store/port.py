@@ -11,6 +11,7 @@ Whoever holds several takes them in one order, by name.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -35,6 +36,10 @@ class Transaction(Protocol):
     async def next_version(self, fact: str) -> int:
         """Next version of a fact such as `verdict:<user>`, from 1, rising without gaps within
         committed transactions. Holds the fact."""
+        ...
+
+    async def next_versions(self, facts: Collection[str]) -> dict[str, int]:
+        """Next version of each of these facts, in one statement. Holds them, taken by name."""
         ...
 
     async def emit(self, record: NewRecord) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.log.port import NewRecord
-from inyeon.runtime.store.dialects import is_postgresql, upsert
+from inyeon.runtime.store.dialects import is_postgresql
 from inyeon.runtime.store.outbox_rows import OutboxRow, row_of, write_rows
 from inyeon.runtime.store.tables import fact_versions
 
@@ -29,10 +35,13 @@ class SqlTransaction:
         # A row that is not there cannot be locked, so it is made; 0 was never given out. SQLite has
         # one writer: nobody else is there.
         if is_postgresql(self.connection):
-            await self._raise(fact, 0)
+            await self._raise([fact], 0)
 
     async def next_version(self, fact: str) -> int:
-        return await self._raise(fact, 1)
+        return (await self._raise([fact], 1))[fact]
+
+    async def next_versions(self, facts: Collection[str]) -> dict[str, int]:
+        return await self._raise(sorted(set(facts)), 1) if facts else {}
 
     async def emit(self, record: NewRecord) -> None:
         """Raises InvalidRecord, RecordTooLarge."""
@@ -43,10 +52,30 @@ class SqlTransaction:
         if self._rows:
             await write_rows(self.connection, self._rows)
 
-    async def _raise(self, fact: str, by: int) -> int:
-        insert = upsert(self.connection, fact_versions).values(fact=fact, version=by)
-        statement = insert.on_conflict_do_update(
-            index_elements=[fact_versions.c.fact], set_={"version": fact_versions.c.version + by}
-        )
-        result = await self.connection.execute(statement.returning(fact_versions.c.version))
-        return int(result.scalar_one())
+    async def _raise(self, facts: list[str], by: int) -> dict[str, int]:
+        raised = _RAISE_MANY if is_postgresql(self.connection) else _raise_values(facts)
+        given = {"facts": facts} if is_postgresql(self.connection) else {}
+        result = await self.connection.execute(raised, given | {"by_": by})
+        return {row.fact: row.version for row in result}
+
+
+def _raise_values(facts: list[str]) -> Any:
+    rows = [{"fact": fact, "version": bindparam("by_")} for fact in facts]
+    return _raising(sqlite.insert(fact_versions).values(rows))
+
+
+def _raise_many() -> Any:
+    """One array: the statement is the same for one fact and for a thousand, so it is prepared
+    once; rows are locked in the order of the array."""
+    each = func.unnest(cast(bindparam("facts"), ARRAY(Text())))
+    chosen = select(each, cast(bindparam("by_"), BigInteger()))
+    return _raising(postgresql.insert(fact_versions).from_select(["fact", "version"], chosen))
+
+
+def _raising(insert: sqlite.Insert | postgresql.Insert) -> Any:
+    raised = {"version": fact_versions.c.version + insert.excluded.version}
+    doing = insert.on_conflict_do_update(index_elements=[fact_versions.c.fact], set_=raised)
+    return doing.returning(fact_versions.c.fact, fact_versions.c.version)
+
+
+_RAISE_MANY = _raise_many()
