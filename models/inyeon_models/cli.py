@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inyeon_models import paths
+from inyeon_models import paths, train_cli
+from inyeon_models.agreement import agreement_table
 from inyeon_models.build import Builder
 from inyeon_models.errors import ModelsError
 from inyeon_models.fetch import Cache, PackageManagers
@@ -22,6 +23,7 @@ from inyeon_models.terminal import BarProgress
 from inyeon_models.verify import Check, Verifier
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.add_typer(train_cli.app, name="train")
 
 Only = Annotated[list[str] | None, typer.Option("--only", help="Name of a product; repeatable")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the built files")]
@@ -84,6 +86,20 @@ def overlap(out: Out = None, data: Data = None, as_json: AsJson = False) -> None
     for row in rows:
         figures = (f"{row.overlap_at_10:.3f}", f"{row.variance_kept:.3f}")
         table.add_row(row.pictures_of, str(row.count), *figures)
+    Console().print(table)
+
+
+@app.command()
+def agreement(out: Out = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Compare the head on the embedding with the classifier, on pictures the fit never saw."""
+    rows = agreement_table(out or paths.default_out(), data or paths.default_data())
+    if as_json:
+        _print_json({"rows": [row.document() for row in rows]})
+        return
+    table = Table("pictures of", "count", "same class", "apart: mean", "most", "other side of 0.5")
+    for row in rows:
+        figures = (row.same_class, row.mean_apart, row.most_apart, row.other_side)
+        table.add_row(row.pictures_of, str(row.count), *(f"{value:.3f}" for value in figures))
     Console().print(table)
 
 
