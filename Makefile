@@ -106,7 +106,7 @@ stack-down: $(VENV)/.packages ## Ends them; their data stays in build/stack
 	@$(BIN)/python -m inyeon_stack down $(TO)
 
 .PHONY: test
-test: setup-dev models translator engines $(BUILD)/tools/grpcurl ## Passes all tests
+test: setup-dev models translator engines clients ## Passes all tests
 	@scripts/run_tests.sh
 
 .PHONY: check
@@ -144,6 +144,10 @@ bench-start: setup-dev ## Start of `inyeon up`
 load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SLO
 	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
 
+.PHONY: chaos
+chaos: setup-dev engines models $(BUILD)/stack/repository/.exported ## 100 kill -9 and 20 broker restarts; exit code by what was lost or doubled
+	@$(BIN)/python benches/chaos.py $(JSON_FLAG)
+
 # --- deploy ---------------------------------------------------------------------------------------------------------
 $(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh scripts/find_go.sh
 	@scripts/build_helm.sh $(BUILD)/tools
@@ -152,7 +156,13 @@ $(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_hel
 chart: setup-dev $(BUILD)/tools/helm ## Helm: lint --strict, schema, golden render
 	@$(BIN)/python deploy/helm/check.py --helm $(BUILD)/tools/helm
 
-# Independent clients for a test of the stack; without Go or a network that test is skipped.
+# Clients that we did not write, for a test of the stack; without apt, Go or a network it is skipped.
+.PHONY: clients
+clients: $(BUILD)/tools/grpcurl $(BUILD)/tools/kcat ## Brings kcat, grpcurl and grpc-health-probe for the tests
+
+$(BUILD)/tools/kcat: scripts/bring_kcat.sh
+	@scripts/bring_kcat.sh $(BUILD)/tools $(TO) || echo "no kcat here" $(TO)
+
 $(BUILD)/tools/grpcurl: $(VENV)/.bootstrap requirements/chart.txt scripts/build_clients.sh scripts/find_go.sh
 	@scripts/build_clients.sh $(BUILD)/tools $(TO) || echo "no grpcurl and grpc-health-probe here" $(TO)
 

@@ -3,7 +3,8 @@
 A test that needs a real engine says so by `@pytest.mark.engine("apertium")`. A whole run under CI
 fails when one of ENGINES took part in no passed test. The fixtures `kafka`, `postgres` and `triton`
 are shared by the whole run: fresh topic, group, database and id names for each test. A test that
-stops or kills an engine starts one of its own, with a folder of `engine_folder`.
+stops or kills an engine starts one of its own, with a folder of `engine_folder`. `foreign_client`
+finds a client that we did not write; under CI a missing one is a failure too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ ENGINES = (
     *("onnxruntime", "litert", "aiortc", "apertium", "sqlite", "grpc"),
     *("kafka", "postgresql", "triton"),
 )
-MODELS = Path(os.environ.get("INYEON_MODELS_DIR") or Path(__file__).parent / "build" / "models")
+ROOT = Path(__file__).parent
+MODELS = Path(os.environ.get("INYEON_MODELS_DIR") or ROOT / "build" / "models")
+TOOLS = Path(os.environ.get("INYEON_TOOLS_DIR") or ROOT / "build" / "tools")
 TOOK_PART: Counter[str] = Counter()
 
 
@@ -107,6 +110,21 @@ def triton(engine_folder: Path) -> Generator[Triton, None, None]:
     _start_or_skip(server.start)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def foreign_client() -> Callable[[str], Path]:
+    """The path of kcat, grpcurl or grpc-health-probe, as `make clients` brings them."""
+
+    def find(name: str) -> Path:
+        found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+        if found is None and os.environ.get("CI"):
+            pytest.fail(f"no {name} in {TOOLS}: `make clients` brings it")
+        if found is None:
+            pytest.skip(f"no {name} in {TOOLS}: `make clients` brings it")
+        return Path(found)
+
+    return find
 
 
 def export_repository(target: Path) -> None:
