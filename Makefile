@@ -93,13 +93,15 @@ $(BUILD)/stack/triton/.made: $(VENV)/.bootstrap requirements/triton.txt
 engines: $(VENV)/.stack $(BUILD)/stack/triton/.made ## Brings Kafka, PostgreSQL and Triton; says what cannot run here
 	@$(BIN)/python -m inyeon_stack install $(TO)
 
-$(BUILD)/stack/repository/.exported: $(BUILD)/models/.built $(shell find services/inyeon/inference -name '*.py')
-	@$(BIN)/inyeon inference export --backend python --out $(@D) $(TO)
+REPOSITORY := $(BUILD)/stack/repository
+$(BUILD)/stack/.exported: $(BUILD)/models/.built $(shell find services/inyeon/inference -name '*.py')
+	@mkdir -p $(@D)
+	@$(BIN)/inyeon inference export --backend python --out $(REPOSITORY) $(TO)
 	@touch $@
 
 .PHONY: stack
-stack: setup engines $(BUILD)/stack/repository/.exported ## Starts Kafka, PostgreSQL and Triton on 127.0.0.1 (ports: STACK_KAFKA_PORT, ...)
-	@$(BIN)/python -m inyeon_stack up --repository $(BUILD)/stack/repository $(TO)
+stack: setup engines $(BUILD)/stack/.exported ## Starts Kafka, PostgreSQL and Triton on 127.0.0.1 (ports: STACK_KAFKA_PORT, ...)
+	@$(BIN)/python -m inyeon_stack up --repository $(REPOSITORY) $(TO)
 
 .PHONY: stack-down
 stack-down: $(VENV)/.packages ## Ends them; their data stays in build/stack
@@ -145,8 +147,8 @@ load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SL
 	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
 
 .PHONY: chaos
-chaos: setup-dev engines models $(BUILD)/stack/repository/.exported ## 100 kill -9 and 20 broker restarts; exit code by what was lost or doubled
-	@$(BIN)/python benches/chaos.py $(JSON_FLAG)
+chaos: setup-dev engines models $(BUILD)/stack/.exported ## 100 kill -9 and 20 broker restarts; exit code by what was lost or doubled
+	@PYTHONPATH=$(CURDIR)/loadtest $(BIN)/python benches/chaos.py $(JSON_FLAG)
 
 # --- deploy ---------------------------------------------------------------------------------------------------------
 $(BUILD)/tools/helm: $(VENV)/.bootstrap requirements/chart.txt scripts/build_helm.sh scripts/find_go.sh

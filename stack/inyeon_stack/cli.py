@@ -124,7 +124,8 @@ def _report(console: Console) -> Report:
 
 
 def _show(console: Console, stack: Stack) -> None:
-    table = Table("engine", "", "addresses", "pid", "RSS", "log")
+    table = Table("engine", "", "addresses", "pid", "RSS")
+    table.add_column("log", overflow="fold")
     for engine in stack.status():
         state = "[green]runs" if engine.running else "[red]does not run"
         addresses = "\n".join(engine.addresses) if engine.running else ""

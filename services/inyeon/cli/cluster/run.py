@@ -140,12 +140,13 @@ def _announce(children: Children, options: ClusterOptions, console: Console) -> 
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
         return
-    table = Table("process", "pid", "gRPC", "internal", "pages", "log")
+    table = Table("process", "pid", "gRPC", "internal", "pages")
     for child in children.all:
         ports = child.member.ports
-        addresses = (f"127.0.0.1:{ports.grpc}", f"127.0.0.1:{ports.internal}", page_of(ports))
-        table.add_row(child.member.name, str(child.pid), *addresses, str(child.log))
+        numbers = (child.pid, ports.grpc, ports.internal)
+        table.add_row(child.member.name, *map(str, numbers), page_of(ports))
     console.print(table)
+    console.print(f"logs: {children.all[0].log.parent}", soft_wrap=True, highlight=False)
     told = " ".join(f"--{role}-endpoint {endpoint(members, role)}" for role in DEVICES)
     console.print(f"agents: inyeon-edge run {told}", soft_wrap=True, highlight=False)
 
