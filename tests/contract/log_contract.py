@@ -266,6 +266,44 @@ class LogContract(ABC):
             await _take(member, len(mine))
             await member.commit(mine[-1:])
 
+    async def test_who_joins_under_a_name_takes_the_place_of_its_holder(self, log: Log) -> None:
+        topic = await _topic(log, partitions=2)
+        group = _name("g")
+        positions = await log.publish([NewRecord(topic, f"k{i}", b"v") for i in range(20)])
+        last = list({p.partition: p for p in positions}.values())
+        first = await log.join(group, [topic], member="owner")
+        await _take(first, 20)
+        second = await log.join(group, [topic], member="owner")
+        again = await _take(second, 20)  # nothing was committed
+        assert {(r.partition, r.offset) for r in again} == {
+            (p.partition, p.offset) for p in positions
+        }
+        with pytest.raises(LogFenced):
+            await first.commit(last)
+        await _put_out(first)
+        await first.close()  # must not throw its successor out
+        await second.commit(last)
+        assert second.assigned() == {(topic, 0), (topic, 1)}
+        third = await log.join(group, [topic], member="owner")
+        await log.publish([NewRecord(topic, "k", b"new")])
+        assert [r.value for r in await _take(third, 1)] == [b"new"]
+        await _put_out(second)
+
+    async def test_a_name_is_held_in_its_group_alone(self, log: Log) -> None:
+        topic = await _topic(log, partitions=4)
+        group = _name("g")
+        named = await log.join(group, [topic], member="owner")
+        elsewhere = await log.join(_name("h"), [topic], member="owner")
+        unnamed = await log.join(group, [topic])
+        other = await log.join(group, [topic], member="other")
+        await _shared_out([named, unnamed, other], 4)
+        await _shared_out([elsewhere], 4)
+        positions = await log.publish([NewRecord(topic, f"k{i}", b"v") for i in range(40)])
+        for member in (named, unnamed, other, elsewhere):
+            mine = [p for p in positions if (p.topic, p.partition) in member.assigned()]
+            await _take(member, len(mine))
+            await member.commit(mine[-1:])
+
     async def test_a_member_reads_several_topics(self, log: Log) -> None:
         one, other = await _topic(log), await _topic(log)
         await log.publish([NewRecord(one, "k", b"1"), NewRecord(other, "k", b"2")])
@@ -429,6 +467,17 @@ async def _poll_now(reader: GroupConsumer | AllReader, most: int) -> Sequence[Re
     if not records:
         await asyncio.sleep(0.005)
     return records
+
+
+async def _put_out(member: GroupConsumer) -> None:
+    """Returns when polls of the member raise LogFenced."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        try:
+            await _poll_now(member, 1)
+        except LogFenced:
+            return
+    raise AssertionError("the earlier holder of the name is not told")
 
 
 async def _leftover(log: Log, topic: str) -> bool:

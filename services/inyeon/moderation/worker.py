@@ -44,7 +44,7 @@ def worker_of(
     clock, log = ground.clock, ground.log
     banking = Banking(inference, clock, meter)
     judging = Judging(inference, policy.opinions, clock, meter)
-    reader = EscalationReader(log, store, judging, clock, meter)
+    reader = EscalationReader(log, store, judging, clock, meter, ground.consumer_metrics)
 
     async def read() -> None:
         await banking.tried.wait()  # before the banks are known a match would be missed

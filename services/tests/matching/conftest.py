@@ -161,7 +161,7 @@ class Stage:
         """Moderation records a block."""
         event = events_pb2.EdgeRecorded(user_id=user, other_id=other, kind="BLOCK", version=1)
         now = self.clock.now()
-        record = new_event(EDGES, f"{user}:{other}", event, occurred_at=now, version=1)
+        record = new_event(EDGES, f"{user}/{other}", event, occurred_at=now, version=1)
         await self.log.publish([record])
 
     def safety_pass(self, user: str) -> identity_pb2.SignedStatement:

@@ -11,7 +11,9 @@ from datetime import UTC
 from inyeon.matching.app.apply import apply_edge, apply_mark, apply_verdict
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.people import Verdict
-from inyeon.runtime.log.consuming import ConsumerMetrics, consume
+from inyeon.matching.errors import PoolLost
+from inyeon.runtime.errors import LogFenced
+from inyeon.runtime.log.consuming import Action, ConsumerMetrics, consume
 from inyeon.runtime.log.envelope import decode, is_type, version_of
 from inyeon.runtime.log.poison import PoisonRecord, expect_key
 from inyeon.runtime.log.port import Log, Record
@@ -39,9 +41,7 @@ async def follow_verdicts(desk: Desk, log: Log, metrics: ConsumerMetrics | None 
         verdict = Verdict(int(event.verdict))
         await apply_verdict(desk, event.user_id, verdict, event.version)
 
-    await consume(
-        log, GROUP_VERDICTS, [VERDICTS], apply, store=None, clock=desk.clock, metrics=metrics
-    )
+    await _as_owner(desk, log, GROUP_VERDICTS, VERDICTS, apply, metrics)
 
 
 async def _mark(desk: Desk, mark: events_pb2.OutboxWatermark) -> None:
@@ -58,6 +58,32 @@ async def follow_edges(desk: Desk, log: Log, metrics: ConsumerMetrics | None = N
     async def apply(record: Record, _: None) -> None:
         if record.value is not None:
             event = decode(record, events_pb2.EdgeRecorded)
+            expect_key(record, f"{event.user_id}/{event.other_id}")
             await apply_edge(desk, event.user_id, event.other_id, event.kind, event.version)
 
-    await consume(log, GROUP_EDGES, [EDGES], apply, store=None, clock=desk.clock, metrics=metrics)
+    await _as_owner(desk, log, GROUP_EDGES, EDGES, apply, metrics)
+
+
+async def _as_owner(
+    desk: Desk,
+    log: Log,
+    group: str,
+    topic: str,
+    apply: Action,
+    metrics: ConsumerMetrics | None,
+) -> None:
+    """As the member that is named after the pool: a new owner takes the place of one that died, or
+    was stopped, without waiting for the end of its session. Raises PoolLost."""
+    try:
+        await consume(
+            log,
+            group,
+            [topic],
+            apply,
+            store=None,
+            clock=desk.clock,
+            metrics=metrics,
+            member=f"pool-{desk.pool}",
+        )
+    except LogFenced as error:
+        raise PoolLost(f"pool {desk.pool}: {error}") from error

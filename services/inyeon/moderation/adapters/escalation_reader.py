@@ -17,7 +17,13 @@ from inyeon.moderation.adapters.opinion_wire import escalated_from
 from inyeon.moderation.app.judging import Judging
 from inyeon.moderation.app.ports import Answered, JudgingMeter
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.log.consuming import ConsumePolicy, ConsumeStats, InBatches, consume
+from inyeon.runtime.log.consuming import (
+    ConsumePolicy,
+    ConsumerMetrics,
+    ConsumeStats,
+    InBatches,
+    consume,
+)
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import (
     AllReader,
@@ -42,13 +48,20 @@ class EscalationReader:
     """Consumes `moderation.escalations` until cancelled."""
 
     def __init__(
-        self, log: Log, store: Store, judging: Judging, clock: Clock, meter: JudgingMeter
+        self,
+        log: Log,
+        store: Store,
+        judging: Judging,
+        clock: Clock,
+        meter: JudgingMeter,
+        metrics: ConsumerMetrics | None = None,
     ) -> None:
         self._log = log
         self._store = store
         self._judging = judging
         self._clock = clock
         self._meter = meter
+        self._metrics = metrics
         self._answers: dict[Place, Answered] = {}
         self.stats = ConsumeStats()
 
@@ -63,6 +76,7 @@ class EscalationReader:
             clock=self._clock,
             policy=ConsumePolicy(max_records=AT_ONCE, poll_s=POLL_S),
             stats=self.stats,
+            metrics=self._metrics,
         )
 
     async def _judge(self, records: Sequence[Record]) -> None:
@@ -128,9 +142,13 @@ class _JudgingLog:
         return await self._log.publish(records)
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
-        return _JudgingMember(await self._log.join(group, topics, start_from), self._judge)
+        return _JudgingMember(await self._log.join(group, topics, start_from, member), self._judge)
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:
         return await self._log.read_all(topics)

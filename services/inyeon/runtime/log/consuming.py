@@ -107,6 +107,7 @@ async def consume(
     stats: ConsumeStats | None = ...,
     metrics: ConsumerMetrics | None = ...,
     tracer: Tracer | None = ...,
+    member: str = ...,
 ) -> None: ...
 @overload
 async def consume(
@@ -122,6 +123,7 @@ async def consume(
     stats: ConsumeStats | None = ...,
     metrics: ConsumerMetrics | None = ...,
     tracer: Tracer | None = ...,
+    member: str = ...,
 ) -> None: ...
 async def consume(
     log: Log,
@@ -136,13 +138,15 @@ async def consume(
     stats: ConsumeStats | None = None,
     metrics: ConsumerMetrics | None = None,
     tracer: Tracer | None = None,
+    member: str = "",
 ) -> None:
-    """Consumes until cancelled. Raises ConsumerStopped, UnknownTopic.
+    """Consumes until cancelled. Raises ConsumerStopped, UnknownTopic, LogFenced.
 
     `handler`: takes a record, or, wrapped in InBatches, many. `state_topics`: of these the highest
     `version` per key wins and a tombstone reaches the handler as a record without value; of all
     others event ids are kept. `metrics`: of the process, see `ConsumerMetrics`. `tracer`: None
-    takes that of the process.
+    takes that of the process. `member`: a name that one member of the group has, see `Log.join`;
+    LogFenced is for a holder whose name another took.
     """
     meter = ConsumerMeter(metrics or ConsumerMetrics(CollectorRegistry()), group, clock)
     consumer = _Consumer(
@@ -154,6 +158,7 @@ async def consume(
         policy or ConsumePolicy(),
         stats or ConsumeStats(),
         meter,
+        member,
     )
     await consumer.run(handler, state_topics, Spans(group, tracer))
 
@@ -170,6 +175,7 @@ class _Consumer:
     policy: ConsumePolicy
     stats: ConsumeStats
     meter: ConsumerMeter
+    name: str
     ledger: Ledger = field(init=False)
     stuck: StuckDetector = field(init=False)
     done: dict[tuple[str, int], Position] = field(init=False, default_factory=dict)
@@ -186,7 +192,9 @@ class _Consumer:
         spans: Spans,
     ) -> None:
         await self.patiently(self._create_dead_letters)
-        member = await self.patiently(lambda: self.log.join(self.group, self.topics))
+        member = await self.patiently(
+            lambda: self.log.join(self.group, self.topics, member=self.name)
+        )
         watching = asyncio.create_task(self.stuck.run())
         try:
             worker = self._worker(member, handler, state_topics, spans)

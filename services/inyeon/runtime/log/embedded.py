@@ -123,11 +123,15 @@ class EmbeddedLog:
         return [Position(*place, offset) for place, offset in zip(places, offsets, strict=True)]
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
         """Joins a group."""
         self._check_open()
-        return await self._groups.join(group, topics, start_from)
+        return await self._groups.join(group, topics, start_from, member)
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:
         """Opens an all-mode reader."""

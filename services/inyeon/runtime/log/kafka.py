@@ -92,26 +92,31 @@ class KafkaLog:
         return await self._publisher.publish(placed) if placed else []
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
         """Joins a group; returns when the group has let it in. Raises UnknownTopic,
-        LogUnavailable."""
+        LogUnavailable. `member` is the name of a static member: its earlier holder's session need
+        not end first."""
         self._check_open()
         if not topics:
             raise UnknownTopic(f"{group} joined without a topic")
         for topic in topics:
             await self._spec(topic)
         seat = self._take_seat(group)
-        options = member_options(self._settings, group, seat)
+        options = member_options(self._settings, group, seat, member)
 
-        def left(member: KafkaMember) -> None:
-            self._open.discard(member)
+        def left(one: KafkaMember) -> None:
+            self._open.discard(one)
             self._give_seat_back(group, seat)
 
-        member = KafkaMember(options, topics, start_from, self._admin, self._metrics, left)
-        self._open.add(member)
-        await member.enter()
-        return member
+        joined = KafkaMember(options, topics, start_from, self._admin, self._metrics, left)
+        self._open.add(joined)
+        await joined.enter()
+        return joined
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:
         """Opens an all-mode reader. Raises UnknownTopic, LogUnavailable."""

@@ -3,7 +3,8 @@
 Static: after a crash and a restart under the same replica name it finds its partitions again
 without a rebalance. It leaves on `close`, so that others take over at once. Whoever joins under the
 same name fences it: then every call raises LogFenced, for two processes with one name can only harm
-each other.
+each other. A name that all replicas share (`Log.join`) makes use of it: the new holder need not
+wait for the end of the old one's session.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from kafka import TopicPartition as Place
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.errors import FencedInstanceIdError
 from kafka.structs import MemberState
 
 from inyeon.runtime.errors import LogFenced, LogUnavailable
@@ -59,6 +61,7 @@ class KafkaMember(Poller):
         self._commits = Commits()
         self._guard = threading.Lock()  # of _assigned and _given: both change on a rebalance
         self._joined = False
+        self._silent_polls = 0
         self._member_id = ""
         self._closing: asyncio.Task[None] | None = None
 
@@ -122,6 +125,7 @@ class KafkaMember(Poller):
     def polled(self, consumer: Any) -> None:
         """Notices when it has joined, which may be with no partition at all."""
         state = consumer.group_metadata().state
+        self._check_name(consumer, state)
         if state == MemberState.REBALANCING:
             # The library forgets to finish a join that lasts longer than a poll where changed
             # metadata began it: the reason is gone once the new assignment is made. Then the member
@@ -130,6 +134,19 @@ class KafkaMember(Poller):
         elif state == MemberState.STABLE and not self._joined:
             self._joined = True
             self.buffer.wake()
+
+    def _check_name(self, consumer: Any, state: str) -> None:
+        """The library stops its heartbeats when the broker answers them with FENCED_INSTANCE_ID,
+        says so to nobody and goes on fetching. While it joins they stop too, but not for a whole
+        poll after it has joined."""
+        coordinator = consumer._coordinator
+        joined = state == MemberState.STABLE and not coordinator.rejoining
+        if coordinator._heartbeat_enabled or not joined:
+            self._silent_polls = 0
+            return
+        self._silent_polls += 1
+        if self._silent_polls > 1:
+            raise FencedInstanceIdError("heartbeats are refused")
 
     def reset(self) -> None:
         """What was held is held no more, unless the next client gets it again."""

@@ -135,7 +135,10 @@ class Poller(ABC):
 
     def fenced(self, error: BaseException) -> None:
         """Somebody else has our name: nothing will come any more. From any thread."""
-        self.failure = LogFenced(f"{self.name}: another process runs under our name: {error}")
+        said = f"{self.name}: another process runs under our name: {error}"
+        if self.failure is None:
+            self.log.warning("%s; this member leaves", said)
+        self.failure = LogFenced(said)
         self.stop()
 
     def _session(self) -> None:

@@ -89,12 +89,12 @@ def reader_options(settings: RuntimeSettings) -> Options:
     }
 
 
-def member_options(settings: RuntimeSettings, group: str, seat: int) -> Options:
+def member_options(settings: RuntimeSettings, group: str, seat: int, name: str = "") -> Options:
     """A static member of a group, who moves no partition without need. `seat` tells the members of
-    one group in one process apart."""
+    one group in one process apart; with a `name` there is one in all processes."""
     return reader_options(settings) | {
         "group_id": group,
-        "group_instance_id": instance_id(settings.replica, group, seat),
+        "group_instance_id": legal_id(name) if name else instance_id(settings.replica, group, seat),
         "partition_assignment_strategy": [CooperativeStickyAssignor],
         "session_timeout_ms": int(SESSION_S * 1e3),
         "heartbeat_interval_ms": int(HEARTBEAT_S * 1e3),

@@ -9,6 +9,7 @@ records of it any more.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,8 @@ from inyeon.runtime.errors import LogFenced, LogUnavailable, UnknownTopic
 from inyeon.runtime.log.assigning import TopicPartition, assign
 from inyeon.runtime.log.port import Position, Record, TopicSpec
 from inyeon.runtime.log.waiting import wait_for_event
+
+_logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -91,15 +94,17 @@ class Cursor:
         self._next: dict[TopicPartition, int | None] = {}
         self._turn = 0
         self._open = True
+        self._why_closed: LogFenced | None = None
         wakes.add(self._event, topics)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Next records; empty after `timeout_s` without any, or when it is closed meanwhile.
 
-        Raises LogUnavailable when it was closed before, so that a loop around it does not spin.
+        Raises LogUnavailable when it was closed before, so that a loop around it does not spin, and
+        LogFenced when another member has its name.
         """
         if not self._open:
-            raise LogUnavailable("the reader is closed")
+            raise self._why_closed or LogUnavailable("the reader is closed")
         clock = self._source.clock
         deadline_s = clock.monotonic() + timeout_s
         while self._open:
@@ -138,6 +143,9 @@ class Cursor:
 
     async def close(self) -> None:
         """Stops reading. Closing twice does nothing."""
+        self._end()
+
+    def _end(self) -> None:
         self._open = False
         self._event.set()
         self._wakes.remove(self._event)
@@ -175,9 +183,15 @@ class Member(Cursor):
     """A member of a consumer group."""
 
     def __init__(
-        self, groups: Groups, group: str, topics: Sequence[str], start_from: datetime | None
+        self,
+        groups: Groups,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None,
+        name: str,
     ) -> None:
         super().__init__(groups.source, groups.wakes, topics)
+        self.name = name
         self._groups = groups
         self._group = group
         self._start_from = start_from
@@ -190,6 +204,14 @@ class Member(Cursor):
         for gained in sorted(places - self._next.keys()):
             self._next[gained] = None
         self._event.set()
+
+    def put_out(self) -> None:
+        """Another has the name: nothing will come any more; called by the group."""
+        said = f"{self._group}: another member is {self.name!r} now"
+        _logger.warning("%s; this one leaves", said)
+        self._why_closed = LogFenced(said)
+        self._next.clear()
+        self._end()
 
     def assigned(self) -> frozenset[TopicPartition]:
         """(topic, partition) pairs held now."""
@@ -228,6 +250,13 @@ class _Group:
     epoch: int
     members: dict[int, Member] = field(default_factory=dict)
 
+    def put_out(self, name: str) -> None:
+        """Removes the holder of a name; nobody holds the empty one."""
+        for i, member in list(self.members.items()):
+            if name and member.name == name:
+                del self.members[i]
+                member.put_out()
+
 
 class Groups:
     """The groups of this process."""
@@ -239,8 +268,10 @@ class Groups:
         self._opening = asyncio.Lock()  # two first members at once must not fence each other
         self._count = 0
 
-    async def join(self, group: str, topics: Sequence[str], start_from: datetime | None) -> Member:
-        """A new member with its share. Raises UnknownTopic."""
+    async def join(
+        self, group: str, topics: Sequence[str], start_from: datetime | None, name: str
+    ) -> Member:
+        """A new member with its share; puts out who had its name. Raises UnknownTopic."""
         for topic in topics:
             self.source.spec(topic)
         if not topics:
@@ -248,10 +279,12 @@ class Groups:
         async with self._opening:
             if group not in self._groups:
                 self._groups[group] = _Group(await self.source.open_group(group))
-        member = Member(self, group, topics, start_from)
+        member = Member(self, group, topics, start_from, name)
+        found = self._groups[group]
+        found.put_out(name)
         self._count += 1
-        self._groups[group].members[self._count] = member
-        self._share_out(self._groups[group])
+        found.members[self._count] = member
+        self._share_out(found)
         return member
 
     def leave(self, group: str, member: Member) -> None:
@@ -272,8 +305,11 @@ class Groups:
         try:
             await self.source.save(group, found.epoch, offsets)
         except LogFenced:
-            for member in found.members.values():
+            for member in list(found.members.values()):
                 member.grant(frozenset())
+                found.put_out(member.name)
+            if not found.members:
+                del self._groups[group]
             raise
 
     async def close(self) -> None:

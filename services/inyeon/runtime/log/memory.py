@@ -77,11 +77,15 @@ class MemoryLog:
         return positions
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
         """Joins a group."""
         self._check_available()
-        return await self._groups.join(group, topics, start_from)
+        return await self._groups.join(group, topics, start_from, member)
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:
         """Opens an all-mode reader."""

@@ -69,7 +69,8 @@ class GroupConsumer(Protocol):
         without any.
 
         What was returned is not given again to this member unless it is lost before a commit (at
-        least once). Raises LogUnavailable, also when the member or the log is closed.
+        least once). Raises LogUnavailable, also when the member or the log is closed, and LogFenced
+        when another has its name.
         """
         ...
 
@@ -115,10 +116,20 @@ class Log(Protocol):
         ...
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
         """Joins a group. Where the group has no commit yet, starts at the beginning or at
-        `start_from`."""
+        `start_from`.
+
+        `member`: a name that one member of the group has at a time, whatever process it lives in.
+        Who joins under it takes the place of the earlier holder at once, dead or alive; the earlier
+        one cannot commit any more, and its polls raise LogFenced, at the latest after a commit has.
+        Empty: a place of its own.
+        """
         ...
 
     async def read_all(self, topics: Sequence[str]) -> AllReader:

@@ -134,9 +134,14 @@ class BreakingLog(MemoryLog):
         return positions
 
     async def join(
-        self, group: str, topics: Sequence[str], start_from: datetime | None = None
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
     ) -> GroupConsumer:
-        return BreakingMember(await super().join(group, topics, start_from), self.faults)
+        joined = await super().join(group, topics, start_from, member)
+        return BreakingMember(joined, self.faults)
 
 
 @dataclass
