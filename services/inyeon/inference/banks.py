@@ -31,9 +31,9 @@ Float = NDArray[np.float32]
 class Generation:
     """Which state of the banks: the higher one is the newer one.
 
-    `number` rises with the facts (the sum of the versions of all entries that were read, disabled
-    ones included, is the same for all who read the same); `digest` is of the entries and decides
-    between two that read as many but not the same, until both have read all.
+    `number` rises with what was read of the log and is the same for all who read the same; `digest`
+    is of the entries and decides between two that read as much but not the same, until both have
+    read all.
     """
 
     number: int

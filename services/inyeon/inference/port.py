@@ -97,8 +97,8 @@ class Inference(Protocol):
         """Replaces all banks. Later answers of this object are by these entries or newer ones.
 
         `generation` says which of two states is newer to all who share a server. It must rise with
-        what was read and never fall when a reader starts anew: the sum of the log positions of all
-        partitions does; a sum of versions does as long as no entry ever leaves the log. 0: one
+        what was read and never fall when a reader starts anew: one more than the sum of the log
+        positions of all partitions does. Two states of one generation are ordered by chance. 0: one
         above the highest that this object knows, which is right for a single feeder. A lower
         generation than the present one changes nothing. Raises BankTooLarge and InvalidRequest
         (the present banks stay); a server that is away is fed when it is back.

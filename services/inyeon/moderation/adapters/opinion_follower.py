@@ -8,7 +8,6 @@ from inyeon.moderation.adapters.opinion_wire import bank_entry_from, opinion_fro
 from inyeon.moderation.app.banking import Banking
 from inyeon.moderation.app.heeding import HEARD_FOR, Heeding
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.log.envelope import version_of
 from inyeon.runtime.log.following import follow
 from inyeon.runtime.log.port import Log, Record
 from inyeon.runtime.log.topics import BANK_ENTRIES, OPINIONS
@@ -30,7 +29,8 @@ async def follow_banks(log: Log, banking: Banking, clock: Clock) -> None:
     caught_up = asyncio.Event()
 
     def apply(record: Record) -> None:
-        banking.take(record.key, version_of(record), bank_entry_from(record))
+        place = record.partition, record.offset
+        banking.take(record.key, place, bank_entry_from(record))
 
     async with asyncio.TaskGroup() as group:
         following = follow(log, [BANK_ENTRIES], apply, clock=clock, caught_up=caught_up)

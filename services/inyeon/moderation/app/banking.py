@@ -13,6 +13,9 @@ from inyeon.runtime.errors import InyeonError
 GATHER_S = 0.25  # entries that come together go together: replacing a bank costs the whole of it
 RETRY_S = 1.0
 
+Place = tuple[int, int]
+"""Partition of the log, and offset in it."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -24,15 +27,16 @@ class Banking:
         self._clock = clock
         self._meter = meter
         self._entries: dict[str, BankEntry] = {}
-        self._versions: dict[str, int] = {}
+        self._read: dict[int, int] = {}
         self._known = False
         self._changed = asyncio.Event()
         self.tried = asyncio.Event()
         """The entries known at start were handed over once, or could not be: judging may begin."""
 
-    def take(self, entry_id: str, version: int, entry: BankEntry | None) -> None:
-        """An entry as of now; None where it is disabled or gone."""
-        self._versions[entry_id] = version
+    def take(self, entry_id: str, place: Place, entry: BankEntry | None) -> None:
+        """An entry as of now and where the log says so; None where it is disabled or gone."""
+        partition, offset = place
+        self._read[partition] = offset + 1
         if entry is None:
             self._entries.pop(entry_id, None)
         else:
@@ -63,8 +67,9 @@ class Banking:
             self.tried.set()
 
     async def _put(self) -> None:
-        """Of two replicas that share a server the one that has read more is the newer one: the sum
-        of the versions rises with every entry and every change of one."""
-        entries, generation = list(self._entries.values()), sum(self._versions.values())
+        """Of two replicas that share a server the one that has read more is the newer one. Places
+        in the log tell that even when entries have left it; an empty bank has a generation too, or
+        the first entry could not be told from it."""
+        entries, generation = list(self._entries.values()), 1 + sum(self._read.values())
         await self._inference.put_bank(entries, generation)
         self._meter.banked(len(entries))
