@@ -10,290 +10,42 @@ from __future__ import annotations
 import asyncio
 import struct
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import grpc
-import numpy as np
 import pytest
-from google.protobuf.message import Message
-from numpy.typing import NDArray
 
-from inyeon.inference.port import BankEntry, BankHit, EmbeddingAnswer, ImageVote, SpaceId
-from inyeon.moderation.bootstrap import build
-from inyeon.moderation.settings import ModerationSettings
-from inyeon.runtime.clock import SystemClock
-from inyeon.runtime.errors import InvalidRequest, Unavailable
-from inyeon.runtime.harness import Build, Ports, run
-from inyeon.runtime.identity.tokens import audience_of
-from inyeon.runtime.keyring import Keyring
 from inyeon.runtime.log.envelope import decode, is_type, new_event
 from inyeon.runtime.log.port import NewRecord
 from inyeon.runtime.log.topics import ESCALATIONS, MATCHES, OPINIONS, VERDICTS
-from inyeon.runtime.service import Ground, Service
-from inyeon.runtime.settings import RuntimeSettings
-from inyeon_protos.common.v1 import stream_pb2, vector_pb2
+from inyeon_protos.common.v1 import vector_pb2
 from inyeon_protos.events.v1.events_pb2 import (
     EscalationRaised,
     MatchLive,
     OpinionGiven,
     OutboxWatermark,
 )
-from inyeon_protos.moderation.v1 import review_pb2, review_pb2_grpc, safety_pb2, safety_pb2_grpc
+from inyeon_protos.moderation.v1 import safety_pb2
+from tests.integration.escalation_scene import (
+    MIXED,
+    NEUTRAL,
+    PORN,
+    SPACE,
+    WAIT_S,
+    Platform,
+    about,
+    embedding,
+    eventually,
+    gauge,
+    now,
+    person,
+    platform_on,
+    settings_of,
+)
 
 pytestmark = pytest.mark.integration
-SPACE = SpaceId("content-pca-64", "1", 64)
-WAIT_S = 20.0  # most of it is slack for a loaded machine
-CLASSES = ("Drawing", "Hentai", "Neutral", "Porn", "Sexy")
-M = TypeVar("M", bound=Message)
-T = TypeVar("T")
-
-
-class ScriptedModels:
-    """Inference whose head says Porn where the first number of the embedding is the largest, and
-    Neutral where the second is; with a real nearest-neighbour search over what it was given."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.entries: list[BankEntry] = []
-        self.asked = 0
-
-    @property
-    def degraded(self) -> bool:
-        return self.away
-
-    async def judge_embedding(
-        self, space: SpaceId, embedding: NDArray[np.float32], budget_s: float
-    ) -> EmbeddingAnswer:
-        self.asked += 1
-        if self.away:
-            raise Unavailable("no models", reason="INFERENCE_UNAVAILABLE")
-        if space != SPACE:
-            raise InvalidRequest("no head knows this space", field="space")
-        certain = {0: "Porn", 1: "Neutral"}.get(int(np.argmax(embedding)))
-        scores = np.full(5, 0.2 if certain is None else 0.01, np.float32)
-        if certain is not None:
-            scores[CLASSES.index(certain)] = 0.96
-        hits = [
-            BankHit(entry.bank, entry.entry_id, _cosine(entry.embedding, embedding))
-            for entry in self.entries
-            if entry.space == space
-        ]
-        return EmbeddingAnswer(tuple(hits), CLASSES, scores, ("scripted@1",))
-
-    async def judge_image(
-        self, picture: NDArray[np.uint8], budget_s: float
-    ) -> tuple[ImageVote, ...]:
-        raise Unavailable("no image models", reason="INFERENCE_UNAVAILABLE")
-
-    async def put_bank(self, entries: Sequence[BankEntry], generation: int = 0) -> None:
-        self.entries = list(entries)
-
-    async def ready(self) -> bool:
-        return not self.away
-
-    async def close(self) -> None:
-        return
-
-
-def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-def embedding(*numbers: int) -> vector_pb2.Vector:
-    steps = np.zeros(64, np.int8)
-    steps[: len(numbers)] = numbers
-    space = vector_pb2.EmbeddingSpace(
-        model="content-pca-64",
-        version="1",
-        dims=64,
-        encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
-    )
-    return vector_pb2.Vector(space=space, data=struct.pack("<f", 0.05) + steps.tobytes())
-
-
-PORN, NEUTRAL, MIXED = embedding(100, 3), embedding(3, 100), embedding(1, 2, 100, 50)
-
-
-@dataclass
-class Device:
-    """One device on Observe: sends windows, remembers what it is told."""
-
-    address: str
-    token: str
-    session_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    told: list[tuple[str, str]] = field(default_factory=list)
-    verdict: str = ""
-    _sequence: int = 0
-    _call: Any = None
-    _reading: asyncio.Task[None] | None = None
-    _channel: Any = None
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def open(self) -> None:
-        self._channel = grpc.aio.insecure_channel(self.address)
-        stub = safety_pb2_grpc.SafetyServiceStub(self._channel)
-        self._call = stub.Observe(metadata=(("authorization", f"Bearer {self.token}"),))
-        opening = stream_pb2.StreamOpen(
-            client_id="c", session_id=self.session_id, protocol_version=1
-        )
-        control = stream_pb2.ClientControl(open=opening)
-        await self._call.write(safety_pb2.ObserveRequest(control=control))
-        first = await self._call.read()
-        assert first.control.HasField("opened")
-        self._reading = asyncio.create_task(self._read())
-
-    async def unsure(self, seen: vector_pb2.Vector | None, count: int = 3) -> None:
-        """Windows in the unsure band, enough of them to escalate."""
-        for _ in range(count):
-            await self.window([0.0, 0.0, 0.4, 0.6, 0.0], seen)
-
-    async def window(self, mean: list[float], seen: vector_pb2.Vector | None) -> None:
-        self._sequence += 1
-        request = safety_pb2.ObserveRequest(sequence=self._sequence)
-        window = request.window
-        window.subject = safety_pb2.OBSERVED_SUBJECT_MYSELF
-        window.started_at.GetCurrentTime()
-        window.duration.FromTimedelta(timedelta(seconds=1))
-        window.presence = safety_pb2.PRESENCE_STATE_ALONE
-        window.scores.model, window.scores.version, window.scores.frames = "m", "1", 2
-        window.scores.mean.extend(mean)
-        window.scores.max.extend(mean)
-        if seen is not None:
-            window.embedding.CopyFrom(seen)
-        await self._call.write(request)
-
-    async def until(self, seen: Callable[[Device], bool]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not seen(self):
-                self._news.clear()
-                await self._news.wait()
-
-    async def close(self) -> None:
-        self._call.cancel()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-        await self._channel.close()
-
-    async def _read(self) -> None:
-        while (message := await self._call.read()) is not grpc.aio.EOF:
-            if message.HasField("directive"):
-                name = safety_pb2.DirectiveAction.Name(message.directive.action)
-                self.told.append((name.removeprefix("DIRECTIVE_ACTION_"), message.directive.reason))
-            if message.HasField("verdict"):
-                self.verdict = safety_pb2.Verdict.Name(message.verdict.verdict).removeprefix(
-                    "VERDICT_"
-                )
-            self._news.set()
-
-
-async def eventually(ask: Callable[[], Awaitable[T]]) -> T:
-    """The first answer that says something, within WAIT_S."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            if found := await ask():
-                return found
-            await asyncio.sleep(0.05)
-
-
-async def _now(value: T) -> T:
-    return value
-
-
-@dataclass
-class Platform:
-    """Moderation as its processes run it, in this one."""
-
-    settings: RuntimeSettings
-    address: str
-    models: ScriptedModels
-    ground: Ground
-
-    def token(self, subject: str, *roles: str) -> str:
-        issuer = Keyring(self.settings, SystemClock()).token_issuer()
-        return issuer.issue(subject, audience_of("moderation"), roles=roles)
-
-    @asynccontextmanager
-    async def device(self, user_id: str) -> AsyncIterator[Device]:
-        made = Device(self.address, self.token(user_id))
-        await made.open()
-        try:
-            yield made
-        finally:
-            await made.close()
-
-    async def cases(self, user_id: str) -> list[review_pb2.Case]:
-        """Open cases about somebody."""
-        async with grpc.aio.insecure_channel(self.address) as channel:
-            stub: Any = review_pb2_grpc.ReviewServiceStub(channel)
-            request = review_pb2.ListCasesRequest(state=review_pb2.CASE_STATE_OPEN, page_size=200)
-            answer = await stub.ListCases(request, metadata=self._reviewer(), timeout=10)
-            return [case for case in answer.cases if case.user_id == user_id]
-
-    async def one_case(self, user_id: str) -> review_pb2.Case:
-        found = await eventually(lambda: self.cases(user_id))
-        assert len(found) == 1
-        return found[0]
-
-    async def confirm(self, case_id: str) -> None:
-        async with grpc.aio.insecure_channel(self.address) as channel:
-            stub: Any = review_pb2_grpc.ReviewServiceStub(channel)
-            request = review_pb2.DecideCaseRequest(
-                case_id=case_id, decision=review_pb2.DECISION_CONFIRM
-            )
-            await stub.DecideCase(request, metadata=self._reviewer(), timeout=10)
-
-    def _reviewer(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.token('r', 'reviewer')}"),)
-
-
-def _whole(models: ScriptedModels, grounds: list[Ground]) -> Sequence[Build]:
-    """As `inyeon up`: the worker inside."""
-
-    async def opened(ground: Ground) -> ScriptedModels:
-        return models
-
-    async def moderation(ground: Ground) -> Service:
-        grounds.append(ground)
-        return await build(ModerationSettings(), ground, with_worker=True, models=opened)
-
-    return [moderation]
-
-
-@asynccontextmanager
-async def platform_on(settings: RuntimeSettings) -> AsyncIterator[Platform]:
-    models, stop, ports = ScriptedModels(), asyncio.Event(), asyncio.Queue[Ports]()
-    grounds: list[Ground] = []
-    running = asyncio.create_task(
-        run(_whole(models, grounds), settings, stop=stop, started=ports.put_nowait)
-    )
-    waiting = asyncio.create_task(ports.get())
-    try:
-        async with asyncio.timeout(60):
-            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
-        yield Platform(settings, f"127.0.0.1:{waiting.result().grpc}", models, grounds[0])
-    finally:
-        waiting.cancel()
-        stop.set()
-        assert await running == 0
-
-
-def _settings(folder: Path, **engines: Any) -> RuntimeSettings:
-    return RuntimeSettings(
-        data_dir=folder,
-        grpc_port=0,
-        internal_port=0,
-        http_port=0,
-        log_level="WARNING",
-        **engines,
-    )
 
 
 @pytest.fixture(
@@ -311,28 +63,8 @@ async def platform(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncItera
         name = f"esc_{uuid.uuid4().hex[:8]}_{{service}}"
         await asyncio.to_thread(postgres.create, name.format(service="moderation"))
         engines = {"kafka_servers": kafka.servers, "database_url": postgres.url(name)}
-    async with platform_on(_settings(tmp_path, **engines)) as made:
+    async with platform_on(settings_of(tmp_path, **engines)) as made:
         yield made
-
-
-def person() -> str:
-    return f"p-{uuid.uuid4().hex[:12]}"
-
-
-async def about(platform: Platform, topic: str, kind: type[M], user_id: str) -> list[M]:
-    """What the log holds now of one kind about somebody."""
-    reader = await platform.ground.log.read_all([topic])
-    found: list[M] = []
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while not await reader.caught_up():
-                for record in await reader.poll(1_000, 0.2):
-                    if is_type(record, kind):
-                        message = decode(record, kind)
-                        found += [message] if getattr(message, "user_id", "") == user_id else []
-    finally:
-        await reader.close()
-    return found
 
 
 async def test_a_certain_head_protects_at_once_and_a_case_waits(platform: Platform) -> None:
@@ -399,7 +131,7 @@ async def test_without_models_the_device_stands_and_a_person_decides(platform: P
         assert device.told == []
     [opinion] = await about(platform, OPINIONS, OpinionGiven, user_id)
     assert opinion.degraded
-    assert _gauge(platform, "inyeon_moderation_models_degraded") == 1.0
+    assert gauge(platform, "inyeon_moderation_models_degraded") == 1.0
 
 
 async def test_a_confirmed_case_protects_the_next_one_within_seconds(platform: Platform) -> None:
@@ -408,7 +140,7 @@ async def test_a_confirmed_case_protects_the_next_one_within_seconds(platform: P
         await device.unsure(MIXED)
         case = await platform.one_case(first)
         await platform.confirm(case.case_id)
-    [entry] = await eventually(lambda: _now(platform.models.entries))
+    [entry] = await eventually(lambda: now(platform.models.entries))
     assert (entry.bank, entry.space) == ("nudity", SPACE)
     async with platform.device(second) as device:
         await device.unsure(MIXED)
@@ -432,7 +164,7 @@ async def test_an_escalation_that_comes_again_has_one_effect(platform: Platform)
     ]
     await reader.close()
     await platform.ground.log.publish([*again, *again])
-    await eventually(lambda: _now(platform.models.asked >= asked + 2))
+    await eventually(lambda: now(platform.models.asked >= asked + 2))
     later = person()
     async with platform.device(later) as device:  # what comes behind it is done, so it is too
         await device.unsure(MIXED)
@@ -517,9 +249,3 @@ def _raised(key: str = "", **given: Any) -> NewRecord:
     event = EscalationRaised(**values)
     event.raised_at.GetCurrentTime()
     return new_event(ESCALATIONS, key or session_id, event, occurred_at=datetime.now(UTC))
-
-
-def _gauge(platform: Platform, name: str) -> float:
-    value = platform.ground.metrics.get_sample_value(name)
-    assert value is not None
-    return value
