@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from inyeon.matching.adapters.consumers import GROUP_EDGES, GROUP_VERDICTS
 from inyeon.matching.settings import MatchingSettings
-from inyeon.runtime.errors import SettingsRefused
+from inyeon.runtime.errors import LogFenced, SettingsRefused
 from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.port import NewRecord
 from inyeon.runtime.log.topics import EDGES, TICKETS, VERDICTS
@@ -69,12 +70,28 @@ async def test_an_erased_persons_verdict_goes_and_their_edges_stay(stage: Any, w
     headers = {"schema_version": "1", "version": "99"}
     gone = [
         NewRecord(VERDICTS, "ana", None, headers | {"type": "inyeon.events.v1.VerdictRecorded"}),
-        NewRecord(EDGES, "ana:bob", None, headers | {"type": "inyeon.events.v1.EdgeRecorded"}),
+        NewRecord(EDGES, "ana/bob", None, headers | {"type": "inyeon.events.v1.EdgeRecorded"}),
     ]
     await stage.log.publish(gone)
     await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
     await seeking(stage, "bob", wish())
     await ana.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)
+
+
+@pytest.mark.parametrize("group, topic", [(GROUP_VERDICTS, VERDICTS), (GROUP_EDGES, EDGES)])
+async def test_an_owner_whose_place_in_the_log_is_taken_steps_down_and_owns_anew(
+    stage: Any, wish: Any, group: str, topic: str
+) -> None:
+    ana = await seeking(stage, "ana", wish())
+    await ana.hear("queued")
+    stranger = await stage.log.join(group, [topic], member="pool-main")
+    with pytest.raises(LogFenced, match="pool-main"):
+        async with asyncio.timeout(20):
+            while True:  # nobody took the lease, so the pool comes back, and with it the place
+                await stranger.poll(1, 0.0)
+                await asyncio.sleep(0.01)
+    bob = await seeking(stage, "bob", wish())
+    await bob.hear("queued")
 
 
 async def test_the_pool_page_shows_numbers_and_no_people(stage: Any, wish: Any) -> None:

@@ -46,7 +46,7 @@ class Bench:
         if waiting := self.trouble.get(record.value):
             raise waiting.pop(0)
 
-    def start(self, policy: ConsumePolicy = FAST) -> asyncio.Task[None]:
+    def start(self, policy: ConsumePolicy = FAST, member: str = "") -> asyncio.Task[None]:
         running = consume(
             self.log,
             "g",
@@ -57,6 +57,7 @@ class Bench:
             state_topics={"state"},
             policy=policy,
             stats=self.stats,
+            member=member,
         )
         self.task = asyncio.create_task(running)
         return self.task
@@ -272,6 +273,23 @@ async def test_a_lost_partition_is_left_to_its_new_holder(
     with suppress(LogFenced):
         await other.commit([Position(r.topic, r.partition, r.offset) for r in theirs])
     assert len(await bench.effects()) == bench.stats.applied
+
+
+async def test_who_loses_its_name_says_so_and_its_successor_goes_on(
+    bench: Bench, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = bench.start(member="owner")
+    await bench.plain("1")
+    await eventually(lambda: bench.stats.applied == 1)
+    bench.stats = ConsumeStats()
+    second = bench.start(member="owner")
+    with pytest.raises(LogFenced, match="another member is 'owner' now"):
+        await asyncio.wait_for(first, 10)
+    assert "another member is 'owner' now; this one leaves" in caplog.text
+    await bench.plain("2")
+    await eventually(lambda: bench.stats.applied == 1)
+    assert not second.done()
+    assert await bench.effects() == ["k:1", "k:2"]
 
 
 async def test_cancellation_rolls_back_what_is_in_hand(bench: Bench) -> None:

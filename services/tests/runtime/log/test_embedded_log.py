@@ -180,6 +180,27 @@ async def test_another_process_takes_a_group_over(tmp_path: Path) -> None:
     await other.close()
 
 
+async def test_another_process_takes_a_name_over(tmp_path: Path) -> None:
+    one, other = [await EmbeddedLog.open(tmp_path / "log.db") for _ in range(2)]
+    await one.create_topics([TopicSpec("t", 2)])
+    await one.publish([NewRecord("t", "k", b"v")])
+    place = (await (await one.read_all(["t"])).poll(1, 0.0))[0].partition
+    await other.create_topics([TopicSpec("t", 2)])
+    for here, there in ((one, other), (other, one)):
+        member = await here.join("g", ["t"], member="owner")
+        assert len(await member.poll(10, 0.0)) == 1
+        taken = await there.join("g", ["t"], member="owner")
+        with pytest.raises(LogFenced, match="another process"):
+            await member.commit([Position("t", place, 0)])
+        with pytest.raises(LogFenced, match="'owner'"):
+            await member.poll(10, 0.0)
+        await member.close()
+        assert len(await taken.poll(10, 0.0)) == 1
+        await taken.close()
+    await one.close()
+    await other.close()
+
+
 async def test_an_empty_poll_takes_as_long_as_asked(embedded: EmbeddedLog) -> None:
     await embedded.create_topics([TopicSpec("t")])
     reader = await embedded.read_all(["t"])

@@ -96,6 +96,8 @@ def test_members_of_one_group_in_one_process_are_told_apart() -> None:
     first, second = (settings.member_options(PLAIN, "matching", seat) for seat in (0, 1))
     assert first["group_instance_id"] == "one.matching.0"
     assert second["group_instance_id"] == "one.matching.1"
+    named = settings.member_options(PLAIN, "matching", 0, "pool main")
+    assert named["group_instance_id"] == settings.legal_id("pool main")
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
