@@ -26,6 +26,7 @@ from inyeon_protos.moderation.v1 import safety_pb2
 SIMULATED = "simulated"
 LANGUAGES = ("en", "es")
 DIMS, TOPICS = 32, 4
+CONTENT_DIMS = 64
 
 QUIET = (0.02, 0.01, 0.94, 0.01, 0.02)
 DRAWN = (0.95, 0.01, 0.02, 0.01, 0.01)
@@ -56,9 +57,13 @@ class SimulatedObserve(
         self._pass: Pass | None = None
         self._flag: set[int] | None = None
 
-    def see(self, scores: Sequence[float]) -> int | None:
+    def see(
+        self, scores: Sequence[float], embedding: vector_pb2.Vector | None = None
+    ) -> int | None:
         """Keeps a window; its key, or None where too many wait already."""
         request = safety_pb2.ObserveRequest(window=simulated_window(scores))
+        if embedding is not None:
+            request.window.embedding.CopyFrom(embedding)
         try:
             return self.stream.send(request)
         except OutboxFull:
@@ -87,9 +92,14 @@ class SimulatedObserve(
                 self._history.add(Kind.ACCEPTED, "flag", user=self._user)
 
     def received(self, message: safety_pb2.ObserveResponse) -> None:
-        if message.WhichOneof("kind") == "verdict":
+        kind = message.WhichOneof("kind")
+        if kind == "verdict":
             name = safety_pb2.Verdict.Name(message.verdict.verdict).removeprefix("VERDICT_")
             self._history.add(Kind.TOLD, "verdict", user=self._user, verdict=name)
+        elif kind == "directive":
+            name = safety_pb2.DirectiveAction.Name(message.directive.action)
+            action = name.removeprefix("DIRECTIVE_ACTION_")
+            self._history.add(Kind.TOLD, "directive", user=self._user, action=action)
 
 
 class SimulatedSeek(Seek):
@@ -159,6 +169,20 @@ def simulated_window(scores: Sequence[float]) -> safety_pb2.ObservationWindow:
     window.started_at.FromNanoseconds(time.time_ns() - 1_000_000_000)
     window.duration.FromSeconds(1)
     return window
+
+
+def simulated_embedding(draw: random.Random) -> vector_pb2.Vector:
+    """Where no picture is: what models say about it means nothing, but they are asked."""
+    space = vector_pb2.EmbeddingSpace(
+        model="content-pca-64",
+        version="1",
+        dims=CONTENT_DIMS,
+        encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
+    )
+    steps = [draw.randint(-127, 127) for _ in range(CONTENT_DIMS)]
+    return vector_pb2.Vector(
+        space=space, data=struct.pack("<f", 0.01) + struct.pack(f"{CONTENT_DIMS}b", *steps)
+    )
 
 
 def simulated_wish(draw: random.Random) -> matching_pb2.Wish:

@@ -21,6 +21,7 @@ from inyeon_chaos.devices import (
     QUIET,
     SimulatedObserve,
     SimulatedSeek,
+    simulated_embedding,
     simulated_wish,
 )
 from inyeon_chaos.history import History, Kind
@@ -28,7 +29,7 @@ from inyeon_edge.errors import UplinkError
 from inyeon_edge.uplink.channel import GrpcTransport, bearer, open_channel
 from inyeon_edge.uplink.clock import SystemClock
 from inyeon_edge.uplink.conversation import Line
-from inyeon_edge.uplink.facts import Fact
+from inyeon_edge.uplink.facts import Fact, Trouble
 from inyeon_edge.uplink.identity import MODERATION, Declared, DevelopmentIssuer, Identity
 from inyeon_edge.uplink.seek import Condition
 from inyeon_protos.matching.v1 import matching_pb2_grpc
@@ -97,7 +98,6 @@ class Person:
             self._on_met,
         )
         self._partner = ""
-        self._scores = QUIET
         self._closing = asyncio.Event()
 
     @property
@@ -117,6 +117,12 @@ class Person:
             seeing.cancel()
             for task in streams:
                 await task
+
+    def be_drawn(self) -> None:
+        """A drawing before the camera for some seconds, then a quiet picture again."""
+        keys = {self.observe.see(DRAWN) for _ in range(FLAG_WINDOWS)}
+        if None not in keys:
+            self.observe.flag({key for key in keys if key is not None})
 
     def close(self) -> None:
         """Nobody new is met."""
@@ -156,18 +162,15 @@ class Person:
 
     async def _see(self) -> None:
         while True:
-            self.observe.see(self._scores)
+            self.observe.see(QUIET)
             await asyncio.sleep(WINDOW_S)
 
     async def _be_flagged(self) -> None:
-        """A drawing before the camera for some seconds, then a quiet picture again."""
-        keys = {self.observe.see(DRAWN) for _ in range(FLAG_WINDOWS)}
-        if None not in keys:
-            self.observe.flag({key for key in keys if key is not None})
+        self.be_drawn()
 
     async def _be_doubtful(self) -> None:
         for _ in range(DOUBT_WINDOWS):
-            self.observe.see(DOUBTFUL)
+            self.observe.see(DOUBTFUL, simulated_embedding(self._random))
 
     async def _block(self) -> None:
         request = safety_pb2.BlockRequest(request_id=str(uuid.uuid4()), blocked_id=self._partner)
@@ -225,9 +228,17 @@ class Person:
         self._partner = partner
         self.met.append(match_id)
 
+    def _hear(self, fact: Fact) -> None:
+        """What else matters is noted where it arrives."""
+        if isinstance(fact, Trouble):
+            fields = {"stream": fact.stream, "code": fact.code, "reason": fact.reason}
+            self._history.add(Kind.TOLD, "trouble", user=self.user, **fields)
+
     def _line(self, method: Any) -> Line[Any, Any]:
         transport: GrpcTransport[Any, Any] = GrpcTransport(method)
-        return Line(transport, self._identity, SystemClock(), self._random, uuid.uuid4().hex, _hear)
+        return Line(
+            transport, self._identity, SystemClock(), self._random, uuid.uuid4().hex, self._hear
+        )
 
 
 _PASSING = {
@@ -235,7 +246,3 @@ _PASSING = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-
-
-def _hear(_: Fact) -> None:
-    """What matters is noted where it arrives."""

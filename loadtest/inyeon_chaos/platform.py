@@ -26,8 +26,11 @@ REPLICAS = {
     "matching": 2,
     "translation": 1,
     "gateway": 1,
-    "moderation-worker": 1,
+    "moderation-worker": 2,
+    "relay": 2,
 }
+FEW = {"moderation": 1, "matching": 2, "translation": 1, "gateway": 1}
+"""Of devices' services, so that a laptop can run it beside other things."""
 ASK_S = 2.0
 LOOK_S = 0.2
 
@@ -55,13 +58,19 @@ class ServiceProcess(Child):
         await process.wait()
         ready.set()
 
+    async def gauge(self, name: str) -> float | None:
+        """A metric without labels; None while the process does not show it."""
+        url = f"{page_of(self.member.ports)}metrics"
+        for line in (await asyncio.to_thread(_page, url)).splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        return None
+
 
 class Platform:
     """All processes. Starting and ending is by handle."""
 
-    def __init__(
-        self, folder: Path, engines: StackEngines, replicas: Mapping[str, int], triton: str = ""
-    ) -> None:
+    def __init__(self, folder: Path, engines: StackEngines, replicas: Mapping[str, int]) -> None:
         for name in ("data", "keys", "logs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self.logs = folder / "logs"
@@ -70,7 +79,7 @@ class Platform:
             kafka=tuple(json.loads(settings["INYEON_KAFKA_SERVERS"])),
             kafka_replication=engines.kafka.replication,
             database_url=settings["INYEON_DATABASE_URL"],
-            triton=triton or None,
+            triton=engines.triton.grpc if engines.triton is not None else None,
         )
         shared = Shared(stack, folder / "data", folder / "keys", secrets.token_hex(32))
         self._members = plan(replicas, shared, free_ports)
@@ -95,14 +104,16 @@ class Platform:
         firsts = [one for one in self.processes if one.member.number == 1]
         for one in firsts:
             await one.start()
-        for one in self.processes:
-            if one not in firsts:
-                await one.start()
+        await asyncio.gather(*(one.start() for one in self.processes if one not in firsts))
 
     async def kill(self) -> None:
         """Ends whatever still runs."""
         for one in self.processes:
             await one.kill()
+
+    def of_role(self, role: str) -> list[ServiceProcess]:
+        """Its replicas."""
+        return [one for one in self.processes if one.member.role == role]
 
     async def pool_owner(self) -> ServiceProcess:
         """The matching replica that holds the pool."""
@@ -113,9 +124,14 @@ class Platform:
 
 
 def _answers(url: str) -> bool:
+    return bool(_page(url))
+
+
+def _page(url: str) -> str:
+    """Empty where nobody answers."""
     with (
         contextlib.suppress(OSError),
         urllib.request.urlopen(url, timeout=ASK_S) as answer,  # noqa: S310 - loopback
     ):
-        return bool(answer.status == 200)
-    return False
+        return str(answer.read().decode())
+    return ""

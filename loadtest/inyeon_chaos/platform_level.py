@@ -41,21 +41,25 @@ class PlatformLevel:
     seed: int
     people_count: int = PEOPLE
     replicas: Mapping[str, int] = field(default_factory=lambda: REPLICAS)
-    triton: str = ""
     kills: int = 0
+    crashes: int = 0
+    """Processes that ended by themselves: always a fault of ours."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.history = History(self.folder / "history.jsonl")
-        self.platform = Platform(self.folder, self.engines, self.replicas, self.triton)
+        self.platform = Platform(self.folder, self.engines, self.replicas)
         self._stack = contextlib.AsyncExitStack()
         self.people: list[Person] = []
         self._living: list[asyncio.Task[None]] = []
+        self._nursing: asyncio.Task[None] | None = None
+        self._expected_down: set[str] = set()
 
     async def __aenter__(self) -> Self:
         try:
             self._stack.push_async_callback(self.platform.kill)
             await self.platform.start()
+            self._nursing = asyncio.create_task(self._nurse())
             channels = Channels(self.platform.endpoints)
             self._stack.push_async_callback(channels.close)
             self.people = [
@@ -70,9 +74,10 @@ class PlatformLevel:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._living:
+        tasks = [*self._living, *([self._nursing] if self._nursing is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._living, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._stack.aclose()
         self.history.__exit__()
 
@@ -80,12 +85,25 @@ class PlatformLevel:
         """SIGKILL; seconds until somebody new was matched. The process comes back."""
         since_s = self.history.add(Kind.FAULT, "kill", target=process.name).at_s
         self.kills += 1
-        await process.kill()
-        restarting = asyncio.create_task(process.start())
+        self._expected_down.add(process.name)
         try:
-            return await self.meets_after(since_s, f"kill of {process.member.role}")
+            await process.kill()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(process.start())
+                meeting = group.create_task(
+                    self.meets_after(since_s, f"kill of {process.member.role}")
+                )
+            return meeting.result()
         finally:
-            await restarting
+            self._expected_down.discard(process.name)
+
+    async def stop_for(self, process: ServiceProcess, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while: it believes that no time has passed."""
+        process.pause()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            process.resume()
 
     async def fault(
         self, what: str, make: Callable[[], Awaitable[object]], *, from_its_end: bool = False
@@ -105,6 +123,35 @@ class PlatformLevel:
                 await asyncio.sleep(LOOK_S)
         self.history.add(Kind.RECOVERED, f"matching after {what}", seconds=at_s - since_s)
         return at_s - since_s
+
+    async def directive_for(self, person: Person, since_s: float, within_s: float) -> bool:
+        """The platform orders the person's picture to be protected."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                wanted = {"user": person.user, "action": "PROTECT"}
+                while not self.told_since(since_s, "directive", **wanted):  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_S)
+                return True
+        return False
+
+    def clear_people(self) -> list[Person]:
+        """Whose newest verdict is CLEAR."""
+        newest = {
+            entry.text("user"): entry.text("verdict")
+            for entry in self.history.entries
+            if entry.kind is Kind.TOLD and entry.what == "verdict"
+        }
+        return [person for person in self.people if newest.get(person.user) == "CLEAR"]
+
+    def told_since(self, since_s: float, what: str, **fields: str) -> int:
+        """How often people were told so."""
+        return sum(
+            entry.kind is Kind.TOLD
+            and entry.what == what
+            and entry.at_s > since_s
+            and all(entry.text(name) == value for name, value in fields.items())
+            for entry in self.history.entries
+        )
 
     async def linked(self, since_s: float, what: str) -> float:
         """Seconds from then until everybody's streams are open. Raises TimeoutError."""
@@ -170,6 +217,16 @@ class PlatformLevel:
             self.engines.database("matching"), "SELECT ticket_id FROM ticket_ends"
         )
         return told <= {str(row["ticket_id"]) for row in rows}
+
+    async def _nurse(self) -> None:
+        """Starts again what ended by itself, as an operator's supervisor does, and counts it."""
+        while True:
+            for one in self.platform.processes:
+                if not one.running and one.name not in self._expected_down:
+                    self.crashes += 1
+                    self.history.add(Kind.FAULT, "crash", target=one.name, said=one.tail())
+                    await one.launch()
+            await asyncio.sleep(4 * LOOK_S)
 
     def _look_after(self) -> None:
         """A person whose task failed is a fault of the driver: say so at once."""

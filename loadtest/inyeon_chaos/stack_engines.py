@@ -15,7 +15,7 @@ from pathlib import Path
 from inyeon_chaos.evidence import LogRecord
 from inyeon_chaos.proxy import FaultProxy
 from inyeon_chaos.reading import read_kafka
-from inyeon_stack import KafkaCluster, Postgres
+from inyeon_stack import KafkaCluster, Postgres, Triton
 
 
 class StackEngines:
@@ -28,12 +28,14 @@ class StackEngines:
         brokers: Sequence[FaultProxy],
         database: FaultProxy,
         prefix: str,
+        triton: Triton | None = None,
     ) -> None:
         self.kafka = kafka
         self.postgres = postgres
         self.to_brokers = brokers
         """One proxy a node."""
         self.to_database = database
+        self.triton = triton
         self._prefix = prefix
 
     @property
@@ -112,10 +114,16 @@ class StackEngines:
 
 @asynccontextmanager
 async def stack_engines(
-    folder: Path, services: Sequence[str], *, nodes: int = 1, prefix: str = "chaos"
+    folder: Path,
+    services: Sequence[str],
+    *,
+    nodes: int = 1,
+    prefix: str = "chaos",
+    repository: Path | None = None,
 ) -> AsyncIterator[StackEngines]:
-    """Engines with empty data and a database for each service. Raises EngineMissing,
-    EngineFailed. `folder`: everybody may enter it, for PostgreSQL is nobody's root."""
+    """Engines with empty data and a database for each service; Triton where a model repository is
+    given. Raises EngineMissing, EngineFailed. `folder`: everybody may enter it, for PostgreSQL is
+    nobody's root."""
     async with AsyncExitStack() as stack:
         kafka = KafkaCluster(folder / "kafka", nodes)
         brokers = []
@@ -129,7 +137,12 @@ async def stack_engines(
         stack.push_async_callback(asyncio.to_thread, postgres.stop)
         await asyncio.to_thread(postgres.start)
         database = await stack.enter_async_context(FaultProxy(("127.0.0.1", postgres.port)))
-        made = StackEngines(kafka, postgres, brokers, database, f"{prefix}{int(time.time())}")
+        triton = None if repository is None else Triton(folder / "triton", repository)
+        if triton is not None:
+            stack.push_async_callback(asyncio.to_thread, triton.stop)
+            await asyncio.to_thread(triton.start)
+        run = f"{prefix}{int(time.time())}"
+        made = StackEngines(kafka, postgres, brokers, database, run, triton)
         for service in services:
             await asyncio.to_thread(postgres.create, made.database_name(service))
         yield made
