@@ -13,6 +13,9 @@ from inyeon.cli.cluster.plan import DEVICES
 ALONE_START_S = 60.0  # warm 3 s; a cold disk and a busy machine take ten times that
 ALONE_END_S = 8.0  # its streams have ended with the devices; what is left takes 5 s
 SPARE_S = 5.0
+ALONE_MEMORY_BYTES = 2_000_000_000
+# Five services are five interpreters with their libraries, 110 MB each; the engines come on top.
+CLUSTER_MEMORY_BYTES = 3_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Launch:
     environment: Mapping[str, str]
     start_s: float
     end_s: float
+    memory_bytes: int
+    """Resident memory that the demo, the platform and the devices may take together."""
     addresses: Addresses = UNKNOWN
     """UNKNOWN: the platform says them on stdout when it is ready."""
 
@@ -62,7 +67,9 @@ def alone(folder: Path, grpc_port: int, internal_port: int, http_port: int) -> L
     addresses = Addresses(
         dict.fromkeys(DEVICES, f"127.0.0.1:{grpc_port}"), dict.fromkeys(DEVICES, page)
     )
-    return Launch(("inyeon", "up"), environment, ALONE_START_S, ALONE_END_S, addresses)
+    return Launch(
+        ("inyeon", "up"), environment, ALONE_START_S, ALONE_END_S, ALONE_MEMORY_BYTES, addresses
+    )
 
 
 def cluster(stack_file: Path, *, free_ports: bool) -> Launch:
@@ -70,7 +77,7 @@ def cluster(stack_file: Path, *, free_ports: bool) -> Launch:
     command = ["inyeon", "up", "--stack", "--json", "--stack-file", str(stack_file)]
     if free_ports:
         command.append("--free-ports")
-    return Launch(tuple(command), {}, START_S + SPARE_S, END_S + SPARE_S)
+    return Launch(tuple(command), {}, START_S + SPARE_S, END_S + SPARE_S, CLUSTER_MEMORY_BYTES)
 
 
 def addresses_of(event: Mapping[str, Any]) -> Addresses | None:

@@ -13,7 +13,6 @@ from inyeon.cli.demo.talk import Line, all_arrived, arrival, lines_of
 
 FRAMES_NEEDED = 50
 NOBODY = "NOBODY"  # an empty room is covered too, for another reason
-RSS_LIMIT_BYTES = 2_000_000_000
 # Bounds are generous: on a slow machine a step that is late is still true. Times are in the table.
 START_S = 120.0
 MATCH_S = 60.0
@@ -51,8 +50,12 @@ class Story:
             ("enters", "a person comes into the empty room", self._enters),
             ("anew", "the other one is matched anew with the third", self._anew),
             ("barred", "no match for the protected one until CLEAR", self._barred),
-            ("memory", "all processes together stay within 2 GB", self._memory),
+            ("memory", f"all processes together stay within {self._room_gb:.0f} GB", self._memory),
         ]
+
+    @property
+    def _room_gb(self) -> float:
+        return self.stage.launch.memory_bytes / 1e9
 
     async def run(self) -> bool:
         """True when every step happened."""
@@ -223,7 +226,7 @@ class Story:
     async def _memory(self, step: Step) -> bool:
         self.stage.measure()
         step.detail = f"{self.stage.peak_rss / 1e6:,.0f} MB at most"
-        return self.stage.peak_rss <= RSS_LIMIT_BYTES
+        return self.stage.peak_rss <= self.stage.launch.memory_bytes
 
     async def _engine_present(self) -> bool:
         routes: Any = await self.stage.get_json("/translation/routes")
