@@ -4,6 +4,7 @@ the end when due."""
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 from inyeon.moderation.app.live import LiveSession, LiveSessions
@@ -13,6 +14,7 @@ from inyeon.moderation.domain.observation import Subject
 from inyeon.moderation.domain.policy import Policy
 from inyeon.moderation.domain.verdict import Transition, Verdict
 from inyeon.runtime.clock import Clock
+from inyeon.runtime.errors import StoreUnavailable
 
 LOOK_S = 0.25  # ends are due to a quarter of a second: people notice a half
 
@@ -86,21 +88,24 @@ class Telling:
 
     async def end_due(self) -> None:
         """Ends the matches whose time under PROTECT is over. One that ended meanwhile, or is
-        another, is left alone."""
+        another, is left alone. Raises StoreUnavailable; what was not looked up stays due."""
         now_s = self._clock.monotonic()
         for user_id, due in [item for item in self._due.items() if item[1].at_s <= now_s]:
+            match = await self._ledger.match_of(user_id)
+            if self._due.get(user_id) is not due:
+                continue
             del self._due[user_id]
-            if await self._ledger.match_of(user_id) != due.match:
+            if match != due.match:
                 continue
             await self._direct(user_id, Action.END, Subject.MYSELF, due.reason, due.match)
             partner_id = due.match.partner_id
             await self._direct(partner_id, Action.END, Subject.PARTNER, due.reason, due.match)
 
     async def run(self) -> None:
-        """Looks for due ends until cancelled."""
+        """Looks for due ends until cancelled. A store that is away is asked again."""
         while True:
             await self._clock.sleep(LOOK_S)
-            if self._due:
+            with suppress(StoreUnavailable):
                 await self.end_due()
 
     def _plan_end(self, user_id: str, reason: str, match: LiveMatch) -> None:

@@ -94,6 +94,27 @@ async def test_the_end_comes_by_itself(room: Any, window: Callable[..., Window])
         await until(lambda: ("END", "myself") in device.told, room, 0.25)
 
 
+async def test_the_end_waits_for_a_store_that_is_away(
+    room: Any, window: Callable[..., Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.match("m", "a", "b")
+    live, device = await room.open("a")
+    await room.feed(live, *[window(n, Drawing=0.9) for n in (1, 2, 3)])
+    asked, there = 0, room.ledger.match_of
+
+    async def away_twice(user_id: str) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            raise StoreUnavailable("away")
+        return await there(user_id)
+
+    monkeypatch.setattr(room.ledger, "match_of", away_twice)
+    async with running(room.telling.run):
+        await until(lambda: ("END", "myself") in device.told, room, 0.25)
+    assert asked == 3
+
+
 async def test_an_unreachable_store_still_covers_the_own_picture(
     room: Any, window: Callable[..., Window], monkeypatch: pytest.MonkeyPatch
 ) -> None:
