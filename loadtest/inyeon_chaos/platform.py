@@ -44,14 +44,17 @@ class ServiceProcess(Child):
         argv = [sys.executable, "-m", "inyeon", "serve", member.role]
         super().__init__(member.name, argv, environment, folder / f"{member.name}.log")
         self.member = member
+        self.answered = False
+        """The process that was started last has been ready."""
 
     def _stdout(self, output: IO[bytes]) -> int | IO[bytes]:
         return output
 
     async def _watch(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
-        url = f"{page_of(self.member.ports)}healthz"
+        url, self.answered = f"{page_of(self.member.ports)}healthz", False
         while process.returncode is None and not ready.is_set():
             if await asyncio.to_thread(_answers, url):
+                self.answered = True
                 ready.set()
             else:
                 await asyncio.sleep(LOOK_S)

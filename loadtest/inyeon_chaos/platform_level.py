@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from inyeon.runtime.log import topics
+from inyeon_chaos import facts
 from inyeon_chaos.evidence import Breach, Evidence
 from inyeon_chaos.history import History, Kind
 from inyeon_chaos.invariants import Rules, check
@@ -204,27 +206,26 @@ class PlatformLevel:
             rows = [await read_rows(self.engines.database(one), query) for one, query in waiting]
             if not any(rows) and await self._tickets_over():
                 break
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2.0)
         await asyncio.sleep(3.0)  # three looks of consumers at what was published last
 
     async def _tickets_over(self) -> bool:
-        told = {
-            e.text("ticket")
-            for e in self.history.entries
-            if e.kind is Kind.TOLD and e.what == "queued"
-        }
+        """Also of those that nobody was told of, because their sender saw the log fail."""
+        written = facts.tickets(Evidence(records=await self.engines.records([topics.TICKETS])))
         rows = await read_rows(
             self.engines.database("matching"), "SELECT ticket_id FROM ticket_ends"
         )
-        return told <= {str(row["ticket_id"]) for row in rows}
+        return {one.ticket_id for one in written} <= {str(row["ticket_id"]) for row in rows}
 
     async def _nurse(self) -> None:
-        """Starts again what ended by itself, as an operator's supervisor does, and counts it."""
+        """Starts again what ended by itself, as a supervisor does. Counts whoever had started: a
+        start may fail while an engine is away, and then says so."""
         while True:
             for one in self.platform.processes:
                 if not one.running and one.name not in self._expected_down:
-                    self.crashes += 1
-                    self.history.add(Kind.FAULT, "crash", target=one.name, said=one.tail())
+                    self.crashes += one.answered
+                    what = "crash" if one.answered else "no start"
+                    self.history.add(Kind.FAULT, what, target=one.name, said=one.tail(40))
                     await one.launch()
             await asyncio.sleep(4 * LOOK_S)
 
