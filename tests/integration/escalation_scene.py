@@ -164,6 +164,11 @@ class Device:
                 self._news.clear()
                 await self._news.wait()
 
+    @property
+    def open_still(self) -> bool:
+        """The stream has not ended."""
+        return not self._call.done()
+
     async def close(self) -> None:
         self._call.cancel()
         if self._reading is not None:

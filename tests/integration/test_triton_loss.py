@@ -6,81 +6,52 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from inyeon.inference.export import export
 from inyeon.inference.guarded import GuardedInference
 from inyeon.inference.opening import open_inference
 from inyeon.inference.port import BankEntry, SpaceId
 from inyeon.inference.settings import Hedge, InferenceSettings
 from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.errors import InyeonError, Unavailable
-from inyeon_stack import EngineMissing, Triton
+from inyeon_stack import Triton
+from tests.integration.triton_scene import BACK_S, NOTICED_S, models_dir, own_server, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("triton")]
 
-NOTICED_S = 1.0
-BACK_S = 60.0  # the server alone takes 2 s, on a shared machine many times that
 BUDGET_S = 5.0
-
-
-def _models_dir() -> Path:
-    return Path(os.environ.get("INYEON_MODELS_DIR") or "build/models").resolve()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     """One of our own, because it is killed."""
-    models = _models_dir()
-    if not (models / "canaries.json").is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"no models in {models}: CI builds them first")
-        pytest.skip(f"no models in {models}: run `make models`")
-    folder = tmp_path_factory.mktemp("triton")
-    export(models, folder / "repository", "python")
-    server = Triton(folder / "run", folder / "repository")
-    try:
-        server.start()
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
-    yield server
-    server.stop()
+    with own_server(tmp_path_factory.mktemp("triton")) as server:
+        yield server
 
 
 @asynccontextmanager
 async def _client(server: Triton, hedge: Hedge = "off") -> AsyncIterator[GuardedInference]:
     settings = InferenceSettings(
-        triton=server.grpc, bank_scope=uuid.uuid4().hex, models_dir=_models_dir(), hedge=hedge
+        triton=server.grpc, bank_scope=uuid.uuid4().hex, models_dir=models_dir(), hedge=hedge
     )
     inference = await open_inference(settings, SystemClock(), CollectorRegistry())
     try:
-        await _until(lambda: not inference.degraded, BACK_S)
+        await until(lambda: not inference.degraded, BACK_S)
         yield inference
     finally:
         await inference.close()
 
 
-async def _until(true: Callable[[], bool], within_s: float) -> float:
-    """Seconds until it is; TimeoutError after `within_s`."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - a flag, not an event
-            await asyncio.sleep(0.01)
-    return loop.time() - started
-
-
 def _space() -> SpaceId:
     from inyeon.inference.head import ContentHead
 
-    return ContentHead.load(_models_dir()).space
+    return ContentHead.load(models_dir()).space
 
 
 def _vector(seed: int) -> NDArray[np.float32]:
@@ -99,7 +70,7 @@ async def test_a_killed_server_is_noticed_and_its_bank_is_back_with_it(server: T
         answer = await inference.judge_embedding(_space(), _vector(42), BUDGET_S)
         assert answer.hits[0].entry_id == "e42"
         await asyncio.to_thread(server.kill)
-        await _until(lambda: inference.degraded, NOTICED_S)
+        await until(lambda: inference.degraded, NOTICED_S)
         with pytest.raises(Unavailable):
             await inference.judge_embedding(_space(), _vector(42), BUDGET_S)
         assert not await inference.ready()
@@ -126,10 +97,10 @@ async def test_a_stopped_server_is_noticed_and_taken_back_when_it_goes_on(server
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
-            await _until(lambda: inference.degraded, NOTICED_S)
+            await until(lambda: inference.degraded, NOTICED_S)
         finally:
             os.kill(pid, signal.SIGCONT)
-        await _until(lambda: not inference.degraded, BACK_S)
+        await until(lambda: not inference.degraded, BACK_S)
         await inference.judge_embedding(_space(), _vector(1), BUDGET_S)
 
 
@@ -150,10 +121,10 @@ async def test_an_operator_may_let_this_process_answer_meanwhile(server: Triton)
 
 async def test_of_two_feeders_the_higher_generation_wins(server: Triton) -> None:
     scope = uuid.uuid4().hex
-    settings = InferenceSettings(triton=server.grpc, bank_scope=scope, models_dir=_models_dir())
+    settings = InferenceSettings(triton=server.grpc, bank_scope=scope, models_dir=models_dir())
     one = await open_inference(settings, SystemClock(), CollectorRegistry())
     two = await open_inference(settings, SystemClock(), CollectorRegistry())
-    await _until(lambda: not (one.degraded or two.degraded), BACK_S)
+    await until(lambda: not (one.degraded or two.degraded), BACK_S)
     await one.put_bank(_entries(30), generation=30)
     await two.put_bank(_entries(20), generation=20)
     for inference in (one, two):
