@@ -82,25 +82,25 @@ $(VENV)/.stack: $(VENV)/.packages requirements/stack.txt
 	@touch $@
 
 # Its wheel is for x86-64 Linux with glibc 2.35: elsewhere there is no Triton, and who needs it says so.
-$(BUILD)/stack/triton/.made: $(VENV)/.bootstrap requirements/triton.txt
+$(STACK_FOLDER)/triton/.made: $(VENV)/.bootstrap requirements/triton.txt
 	@echo "installing tritonserver in an environment of its own" $(TO)
-	@mkdir -p $(BUILD)/stack
+	@mkdir -p $(@D)
 	@if $(UV) venv --quiet --allow-existing --python $(VENV)/bin/python $(@D) $(TO) \
 	  && $(UV) pip install --quiet --compile-bytecode --python $(@D) --require-hashes -r requirements/triton.txt $(TO); \
 	  then touch $@; else echo "no tritonserver here: tests that need it are skipped" $(TO); fi
 
 .PHONY: engines
-engines: $(VENV)/.stack $(BUILD)/stack/triton/.made ## Brings Kafka, PostgreSQL and Triton; says what cannot run here
+engines: $(VENV)/.stack $(STACK_FOLDER)/triton/.made ## Brings Kafka, PostgreSQL and Triton; says what cannot run here
 	@$(BIN)/python -m inyeon_stack install $(TO)
 
-REPOSITORY := $(BUILD)/stack/repository
-$(BUILD)/stack/.exported: $(BUILD)/models/.built $(shell find services/inyeon/inference -name '*.py')
+REPOSITORY := $(STACK_FOLDER)/repository
+$(STACK_FOLDER)/.exported: $(BUILD)/models/.built $(shell find services/inyeon/inference -name '*.py')
 	@mkdir -p $(@D)
 	@$(BIN)/inyeon inference export --backend python --out $(REPOSITORY) $(TO)
 	@touch $@
 
 .PHONY: stack
-stack: setup engines $(BUILD)/stack/.exported ## Starts Kafka, PostgreSQL and Triton on 127.0.0.1 (ports: STACK_KAFKA_PORT, ...)
+stack: setup engines $(STACK_FOLDER)/.exported ## Starts Kafka, PostgreSQL and Triton on 127.0.0.1 (ports: STACK_KAFKA_PORT, ...)
 	@$(BIN)/python -m inyeon_stack up --repository $(REPOSITORY) $(TO)
 
 .PHONY: stack-down
@@ -147,7 +147,7 @@ load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SL
 	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
 
 .PHONY: chaos
-chaos: setup-dev engines models $(BUILD)/stack/.exported ## 100 kill -9 and 20 broker restarts; exit code by what was lost or doubled
+chaos: setup-dev engines models $(STACK_FOLDER)/.exported ## 100 kill -9 and 20 broker restarts; exit code by what was lost or doubled
 	@PYTHONPATH=$(CURDIR)/loadtest $(BIN)/python benches/chaos.py $(JSON_FLAG)
 
 # --- deploy ---------------------------------------------------------------------------------------------------------
