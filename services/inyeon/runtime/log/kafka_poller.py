@@ -201,8 +201,10 @@ class Poller(ABC):
         """Everything that was there when the partitions came has been fetched."""
         places = consumer.assignment()
         if self._ends is None:
-            self._ends = consumer.end_offsets(list(places), timeout_ms=int(REQUEST_S * 1e3))
-        return all(position_of(consumer, p) >= self._ends.get(p, 0) for p in places)
+            self._ends = self._ask_ends(consumer, list(places))
+        return self._ends is not None and all(
+            position_of(consumer, p) >= self._ends.get(p, 0) for p in places
+        )
 
     def _measure(self, consumer: Any) -> None:
         now_s = time.monotonic()
@@ -237,12 +239,22 @@ class Poller(ABC):
 
     def _at_the_end(self, consumer: Any) -> bool:
         places = list(consumer.assignment())
+        ends = self._ask_ends(consumer, places)
+        return ends is not None and all(position_of(consumer, p) >= end for p, end in ends.items())
+
+    def _ask_ends(
+        self, consumer: Any, places: list[TopicPartition]
+    ) -> dict[TopicPartition, int] | None:
+        """None where the broker does not answer. A new client would not make it, and costs a member
+        its partitions."""
         try:
-            ends = consumer.end_offsets(places, timeout_ms=int(REQUEST_S * 1e3))
+            ends: dict[TopicPartition, int] = consumer.end_offsets(
+                places, timeout_ms=int(REQUEST_S * 1e3)
+            )
         except errors.KafkaError as error:
             self.log.warning("%s: the broker does not answer: %s", self.name, error)
-            return False
-        return all(position_of(consumer, place) >= end for place, end in ends.items())
+            return None
+        return ends
 
 
 def position_of(consumer: Any, place: TopicPartition) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from inyeon.runtime.log.kafka_sockets import DIRECT
 from inyeon.runtime.settings import RuntimeSettings
 
 Options = dict[str, Any]
@@ -57,6 +58,7 @@ def client_options(settings: RuntimeSettings) -> Options:
         "request_timeout_ms": int(REQUEST_S * 1e3),
         "bootstrap_timeout_ms": int(BOOTSTRAP_S * 1e3),
         "reconnect_backoff_max_ms": int(RECONNECT_MAX_S * 1e3),
+        "proxy_url": DIRECT,
     }
     return options | _security(settings)
 
