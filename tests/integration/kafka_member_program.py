@@ -1,5 +1,5 @@
 """A member of a group in a process of its own, for tests that stop it: takes 40 records, says so,
-and then tries to commit them until it cannot."""
+and then tries to commit them until it cannot. With a name it polls on until another has it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from inyeon.runtime.settings import RuntimeSettings
 COUNT = 40
 
 
-async def run(server: str, topic: str, group: str) -> None:
+async def run(server: str, topic: str, group: str, name: str = "") -> None:
     settings = RuntimeSettings(kafka_servers=(server,), replica="stopped")
     log = await KafkaLog.open(settings, SystemClock(), CollectorRegistry())
-    member = await log.join(group, [topic])
+    member = await log.join(group, [topic], member=name)
     taken: list[Record] = []
     while len(taken) < COUNT:
         taken += await member.poll(COUNT, 1.0)
     say(f"took {len(taken)}")
+    if name:
+        say(await poll_on(member))
+        await log.close()
+        return
     # From here on the process is stopped; when it goes on, the clock tells.
     loop = asyncio.get_running_loop()
     before_s = loop.time()
@@ -32,6 +36,14 @@ async def run(server: str, topic: str, group: str) -> None:
         before_s = loop.time()
         await asyncio.sleep(0.05)
     say(await commit(member, taken))
+
+
+async def poll_on(member: GroupConsumer) -> str:
+    try:
+        while True:
+            await member.poll(COUNT, 1.0)
+    except LogFenced as error:
+        return str(error)
 
 
 async def commit(member: GroupConsumer, taken: list[Record]) -> str:
@@ -50,4 +62,4 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-asyncio.run(run(*sys.argv[1:4]))
+asyncio.run(run(*sys.argv[1:]))
