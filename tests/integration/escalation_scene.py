@@ -116,6 +116,7 @@ class Device:
 
     address: str
     token: str
+    user_id: str = ""
     session_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     told: list[tuple[str, str]] = field(default_factory=list)
     verdict: str = ""
@@ -217,7 +218,7 @@ class Platform:
 
     @asynccontextmanager
     async def device(self, user_id: str) -> AsyncIterator[Device]:
-        made = Device(self.address, self.token(user_id))
+        made = Device(self.address, self.token(user_id), user_id)
         await made.open()
         try:
             yield made

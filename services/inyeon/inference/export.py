@@ -140,9 +140,8 @@ def _readme(backend: Backend) -> str:
 Written by `inyeon inference export`; write it anew instead of changing it. Start the server with
 `--disable-auto-complete-config --model-control-mode=none --strict-readiness=true`.
 
-- `embedding_judge`: bank search and head on the content embedding. Python backend with numpy below
-2.
-  Its bank is fed over gRPC by whoever asks; one instance, because the bank is in its memory.
+- `embedding_judge`: bank search and head on the content embedding. Python backend, with numpy below
+  2. Its bank is fed over gRPC by whoever asks; one instance, because the bank is in its memory.
 - `image_filter_inception`, `image_filter_mid`: second votes on evidence, which is off by default.
 
 The name `{SESSION_ENCODER}` is reserved for matching's session encoder; no model is exported under
