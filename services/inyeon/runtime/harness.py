@@ -27,7 +27,13 @@ from inyeon.runtime.ratelimit import Rate, RateLimiter
 from inyeon.runtime.servers import HttpServer, bind_grpc, bind_http, grpc_server, http_app
 from inyeon.runtime.service import BackgroundTask, Ground, Service
 from inyeon.runtime.settings import RuntimeSettings
-from inyeon.runtime.telemetry import RpcMetrics, configure_logging, gauge
+from inyeon.runtime.telemetry import (
+    RpcMetrics,
+    configure_logging,
+    configure_tracing,
+    gauge,
+    span_processors,
+)
 from inyeon_protos.common.v1 import peer_pb2, peer_pb2_grpc
 
 Build = Callable[[Ground], Awaitable[Service]]
@@ -67,6 +73,7 @@ async def run(
     Raises SettingsRefused, LogCorrupt, StoreCorrupt, MigrationFailed before anything listens.
     """
     configure_logging(settings.log_level, readable=settings.development)
+    spans = configure_tracing(settings.replica, span_processors(settings.traces))
     process = _Process(settings, stop or asyncio.Event(), started)
     with _Signals(process.stop):
         try:
@@ -74,6 +81,8 @@ async def run(
             await process.serve()
         finally:
             await process.end()
+            if spans is not None:
+                spans.shutdown()
     return 1 if process.failed else 0
 
 

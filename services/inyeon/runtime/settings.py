@@ -98,6 +98,9 @@ class RuntimeSettings(StrictSettings):
     """Folder of Ed25519 keys: `<service>.pem` signs, `<service>.pub.pem` verifies, `internal.pem`
     is shared by all replicas. Development makes what is missing, under data_dir."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    traces: Literal["off", "stderr"] = "off"
+    """Where spans of consumers go; stderr: one JSON object a line, between the log's lines. Trace
+    ids are passed on and logged in any case."""
     max_streams: int = Field(default=20_000, ge=1)
     """RPCs under way in this process; more are refused with RESOURCE_EXHAUSTED."""
     kafka_servers: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Logs and metrics of the ground. Every metric of the project is named once, in `MetricName`.
+"""Logs, metrics and spans. Every metric of the project is named once, in `MetricName`.
 
 `docs/telemetry.yaml` says of each what it means, its labels and who looks after it; a test compares
 both. No label ever names a person, a session or a match.
@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Literal, TextIO
 
 import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import Processor
 
@@ -135,6 +140,31 @@ def configure_logging(level: str, *, readable: bool, to: TextIO | None = None) -
     # One line for each request or fetch says nothing that the metrics do not.
     for name in ("httpx", "httpcore", "uvicorn", "aiosqlite", "alembic", "kafka"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def span_processors(traces: str, to: TextIO | None = None) -> list[SpanProcessor]:
+    """For the setting `traces`. Each span is one line of JSON; `to`: stderr unless told."""
+    if traces == "off":
+        return []
+    exporter = ConsoleSpanExporter(
+        out=to or sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n"
+    )
+    return [BatchSpanProcessor(exporter)]
+
+
+def configure_tracing(replica: str, processors: Sequence[SpanProcessor]) -> TracerProvider | None:
+    """Records spans of this process and hands them to the processors. None without any: then trace
+    ids are only passed on, see `tracing`. Called at most once with some, before anything consumes;
+    the caller shuts the provider down at the end.
+    """
+    if not processors:
+        return None
+    of_us = {"service.name": "inyeon", "service.instance.id": replica}
+    provider = TracerProvider(resource=Resource.create(of_us))
+    for processor in processors:
+        provider.add_span_processor(processor)
+    trace.set_tracer_provider(provider)
+    return provider
 
 
 def _formatter(shared: list[Processor], readable: bool, colours: bool) -> logging.Formatter:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -160,15 +162,66 @@ from inyeon.runtime.log.port import Record
 from inyeon.runtime.log.processing import Spans
 from inyeon.runtime.telemetry import configure_tracing
 exporter = InMemorySpanExporter()
-assert configure_tracing("inyeon", []) is None
+assert configure_tracing("here", []) is None
 early = Spans("g")
-provider = configure_tracing("inyeon", [SimpleSpanProcessor(exporter)])
+provider = configure_tracing("here", [SimpleSpanProcessor(exporter)])
 record = Record("t", 0, 0, "k", b"", {}, SystemClock().now())
 for spans in (early, Spans("g")):
     with spans.of(record):
         pass
 provider.shutdown()
-names = [span.resource.attributes["service.name"] for span in exporter.get_finished_spans()]
-assert names == ["inyeon", "inyeon"], names
+resources = [span.resource.attributes for span in exporter.get_finished_spans()]
+names = [(found["service.name"], found["service.instance.id"]) for found in resources]
+assert names == [("inyeon", "here")] * 2, names
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603
+
+
+PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from inyeon.runtime.harness import run
+from inyeon.runtime.log.consuming import consume
+from inyeon.runtime.log.port import NewRecord, TopicSpec
+from inyeon.runtime.service import BackgroundTask, Service
+from inyeon.runtime.settings import RuntimeSettings
+
+async def main(folder: Path, traces: str) -> int:
+    stop = asyncio.Event()
+
+    async def build(ground):
+        async def act(record, _):
+            stop.set()
+
+        async def work():
+            await consume(ground.log, "g", ["plain"], act, store=None, clock=ground.clock)
+
+        await ground.log.create_topics([TopicSpec("plain", 1)])
+        await ground.log.publish([NewRecord("plain", "k", b"v", {"traceparent": CREATED})])
+        return Service("small", (), lambda _: None, tasks=(BackgroundTask("work", work),))
+
+    settings = RuntimeSettings(
+        data_dir=folder, traces=traces, replica="here", grpc_port=0, internal_port=0, http_port=0
+    )
+    return await run([build], settings, stop=stop)
+
+sys.exit(asyncio.run(main(Path(sys.argv[1]), sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("traces", ["off", "stderr"])
+def test_an_operator_sees_spans_who_asks_for_them(traces: str, tmp_path: Path) -> None:
+    program = f"CREATED = {CREATED!r}\n{PROCESS}"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, str(tmp_path), traces],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("{")]
+    spans = [span for span in map(json.loads, lines) if "span_id" in span.get("context", {})]
+    assert [span["name"] for span in spans] == (["process plain"] if traces == "stderr" else [])
+    for span in spans:
+        assert span["links"][0]["context"]["trace_id"] == f"0x{CREATED.split('-')[1]}"
+        assert span["resource"]["attributes"]["service.instance.id"] == "here"
