@@ -15,20 +15,20 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from inyeon_chaos.children import Child
-from inyeon_chaos.customers import Customers, Watcher
+from inyeon_chaos.customers import RECOVERY_S, Customers, Watcher
 from inyeon_chaos.effects import Applied, KeyState, Outcome, Tally, check, tally
 from inyeon_chaos.engines import Engines
 from inyeon_chaos.evidence import Breach
 from inyeon_chaos.history import History, Kind
 from inyeon_chaos.reading import read_rows
-from inyeon_chaos.workload import events_topic, states_topic
+from inyeon_chaos.workload import BUGS, Bug, events_topic, states_topic
 
 CUSTOMERS = 4  # some 12 orders a second together
 LOOK_S = 0.2
@@ -64,6 +64,7 @@ class LogLevel:
     seed: int
     crew: Crew = field(default_factory=Crew)
     customers_count: int = CUSTOMERS
+    bugs: Collection[Bug] = ()
     kills: int = 0
     crashes: int = 0
 
@@ -176,12 +177,13 @@ class LogLevel:
         """Lets the run go on undisturbed for a while."""
         await asyncio.sleep(seconds)
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self, within_s: float = RECOVERY_S) -> Verdict:
         """Ends the orders, waits for their effects as long as a recovery may take, and checks."""
         self.customers.close()
         await self._shopping
         with contextlib.suppress(TimeoutError):
-            await self.watcher.everything()
+            async with asyncio.timeout(within_s):
+                await self.watcher.everything()
         await self._quiet()
         outcome = await self._outcome()
         return Verdict(tally(outcome), check(outcome), self.kills, self.crashes)
@@ -246,7 +248,8 @@ class LogLevel:
         output = self.folder / f"{name}.log"
         here = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {"PYTHONPATH": path, **self.engines.environment}
+        bugs = ",".join(bug.value for bug in self.bugs)
+        environment = {"PYTHONPATH": path, BUGS: bugs, **self.engines.environment}
         return Child(name, argv, environment, output, self.customers.heard)
 
 

@@ -29,8 +29,8 @@ REPLICAS = {
     "moderation-worker": 2,
     "relay": 2,
 }
-FEW = {"moderation": 1, "matching": 2, "translation": 1, "gateway": 1}
-"""Of devices' services, so that a laptop can run it beside other things."""
+FEW = {"moderation": 1, "matching": 2, "gateway": 1}
+"""What people need to meet: for a test beside other things."""
 ASK_S = 2.0
 LOOK_S = 0.2
 

@@ -7,6 +7,9 @@ The producer reads orders from stdin (`{"id", "key", "amount"}`), commits for ea
 event and a new state of its key, and answers `{"done": id}`: from then on the order must have its
 effect. The consumer applies both topics to its own database. Log and database come from the
 INYEON_* settings; without them the embedded ones in INYEON_DATA_DIR.
+
+CHAOS_SEEDED_BUGS names bugs of `Bug`, separated by commas, that these processes then have, so that
+a test can show that the checker finds them.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +79,29 @@ states = Table(
 )
 
 
+class Bug(Enum):
+    """What a process under test does wrong on purpose, the first two with every fifth order."""
+
+    ANSWERS_EARLY = "answers-early"
+    """Acknowledges an order and never writes it, as if it had died before the commit."""
+    APPLIES_TWICE = "applies-twice"
+    """Has the effect twice, as if nobody noted what was applied."""
+    STALE_STATE = "stale-state"
+    """Holds the state before the newest one, as if a late record had won."""
+
+
+BUG_EVERY = 5
+BUGS = "CHAOS_SEEDED_BUGS"
+
+
+def _has(bug: Bug) -> bool:
+    return bug.value in os.environ.get(BUGS, "").split(",")
+
+
+def _number(order_id: str) -> int:
+    return int(order_id.rpartition("-")[2])
+
+
 def events_topic(run: str) -> str:
     """One record an order."""
     return f"chaos.{run}.events"
@@ -120,6 +148,8 @@ class Producer:
 
     async def take(self, order: dict[str, Any]) -> None:
         """Returns when the order is committed, now or earlier."""
+        if _has(Bug.ANSWERS_EARLY) and _number(order["id"]) % BUG_EVERY == 0:
+            return
         while True:
             try:
                 async with self._store.transaction() as tx:
@@ -195,7 +225,9 @@ async def apply(record: Record, tx: Transaction) -> None:
     """The effect of one record."""
     if record.topic.endswith(".states"):
         await _apply_state(record, tx)
-    else:
+        return
+    await _apply_event(record, tx)
+    if _has(Bug.APPLIES_TWICE) and _number(record.headers["order_id"]) % BUG_EVERY == 1:
         await _apply_event(record, tx)
 
 
@@ -219,6 +251,8 @@ async def _apply_event(record: Record, tx: Transaction) -> None:
 async def _apply_state(record: Record, tx: Transaction) -> None:
     """Written as it comes: that it is the newest is the ledger's promise, which is under test."""
     values = {"version": int(record.headers["version"]), "total": int(record.headers["total"])}
+    if _has(Bug.STALE_STATE):
+        values["version"] -= 1
     adding = upsert(tx.connection, states).values(key=record.key, **values)
     await tx.connection.execute(adding.on_conflict_do_update(index_elements=["key"], set_=values))
 
