@@ -126,7 +126,7 @@ $(BUILD)/tools/.buf: $(VENV)/.dev tools/package-lock.json
 	@mkdir -p $(@D) && touch $@
 
 # --- figures --------------------------------------------------------------------------------------------------------
-BENCHES := segment observe matching log start
+BENCHES := segment observe matching log text inference start
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## All figures (JSON=1: one object a line)
 
@@ -139,6 +139,10 @@ bench-matching: setup-dev ## One matching pass over 1,000 waiting
 	@$(BIN)/python benches/matching_pass.py $(JSON_FLAG)
 bench-log: setup-dev ## Appends a second to the embedded log
 	@$(BIN)/python benches/embedded_log.py $(JSON_FLAG)
+bench-text: setup-dev models ## Screening a message: encoder and safety head
+	@$(BIN)/python benches/text_screen.py $(JSON_FLAG)
+bench-inference: setup-dev models engines ## Embeddings and image votes, in process and on Triton
+	@$(BIN)/python benches/inference.py --triton $(JSON_FLAG)
 bench-start: setup-dev ## Start of `inyeon up`
 	@$(BIN)/python benches/start_up.py $(JSON_FLAG)
 
