@@ -42,7 +42,8 @@ NAME = "translation"
 STREAM = "converse"
 
 
-UNSCREENED = "what people say is passed on unscreened, and marked by nobody"
+OFF = "what people say is passed on unscreened, and captions do not claim otherwise"
+UNSCREENED = "what people say is passed on unscreened, and every caption is marked so"
 ABSENT = "not installed; sentences beyond the phrasebook are shown untranslated"
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ async def build(settings: TranslationSettings, ground: Ground) -> Service:
     flags = StoreFlags(store, clock, observer.flags_lost)
     policy = read_screen_policy(settings.screen_policy)
     screen = await text_screen(settings, policy, observer, development=ground.development)
-    screening = Screening(screen, policy, flags, clock, observer)
+    screening = Screening(screen, policy, flags, clock, observer, wanted=settings.screen)
     captioner = Captioner(translator, screening, clock, observer, key)
     conversations = Conversations(captioner, post, clock, observer)
     handler = ConverseHandler(
@@ -139,7 +140,7 @@ async def text_screen(
     absent = missing(settings.models_dir) if settings.screen else ()
     observer.screen_on.set(settings.screen and not absent)
     if not settings.screen:
-        _log.warning("screen.off", effect=UNSCREENED)
+        _log.warning("screen.off", effect=OFF)
         return None
     if absent and development:
         _log.warning("screen.absent", effect=UNSCREENED, missing=absent, cure="make models")

@@ -68,7 +68,8 @@ class ScreenObserver(Protocol):
 
 
 class Screening:
-    """The text screen under a policy. Without a screen every look is a Miss.OFF."""
+    """The text screen under a policy. Without a screen every look is a Miss.OFF, or Miss.ABSENT
+    where one is `wanted`."""
 
     def __init__(
         self,
@@ -77,8 +78,11 @@ class Screening:
         flags: Flags,
         clock: Clock,
         observer: ScreenObserver,
+        *,
+        wanted: bool = False,
     ) -> None:
         self._screen = screen
+        self._missing = Miss.ABSENT if wanted else Miss.OFF
         self._flags = flags
         self._clock = clock
         self._observer = observer
@@ -93,7 +97,7 @@ class Screening:
     async def look(self, side: str, text: str, language: str, budget_s: float) -> Judgement:
         """What the policy says of a text in this language (empty: unknown)."""
         if self._screen is None:
-            return Judgement(miss=Miss.OFF)
+            return Judgement(miss=self._missing)
         started = self._clock.monotonic()
         judged = await self._judge(self._screen, text, language, budget_s)
         outcome = judged.action.name if judged.miss is None else judged.miss.value

@@ -33,6 +33,9 @@ class Miss(Enum):
     """Why a sentence was not looked at."""
 
     OFF = "OFF"
+    """The operator wants no screen."""
+    ABSENT = "ABSENT"
+    """The operator wants one and there is none: in development without model files."""
     LATE = "LATE"
     OVERLOADED = "OVERLOADED"
     FAILED = "FAILED"

@@ -136,10 +136,24 @@ async def test_development_goes_on_without_the_model_and_says_so(
         await luis.grant("m1", "ana", speaks=("es",), hears=("en",))
         await ana.say(INSULT)
         await settled(lambda: bool(luis.texts()))
-        assert luis.captions[0].screen == pb.SCREEN_UNSPECIFIED
+        caption = luis.captions[0]
+        assert (caption.screen, caption.screen_reason) == (pb.SCREEN_UNSCREENED, "ABSENT")
         async with httpx.AsyncClient() as client:
             page = await client.get(f"http://127.0.0.1:{platform.ports.http}/metrics")
         assert "inyeon_translation_screen_on 0.0" in page.text
+
+
+async def test_an_operator_without_a_screen_claims_nothing(
+    serve: Serve, talker: Make, tmp_path: Path
+) -> None:
+    settings = TranslationSettings(apertium=False, models_dir=MODELS, screen=False)
+    async with serve(tmp_path / "platform", settings) as platform:
+        ana, luis = await talker(platform, "ana"), await talker(platform, "luis")
+        await ana.grant("m1", "luis")
+        await luis.grant("m1", "ana", speaks=("es",), hears=("en",))
+        await ana.say(INSULT)
+        await settled(lambda: bool(luis.texts()))
+        assert (luis.captions[0].text, luis.captions[0].screen) == (INSULT, pb.SCREEN_UNSPECIFIED)
 
 
 async def test_a_policy_for_another_model_stops_the_start(

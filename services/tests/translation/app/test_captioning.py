@@ -105,13 +105,20 @@ class Engine:
 class Room:
     """One author who talks to one reader."""
 
-    def __init__(self, reads: str = "es", policy: Policy = POLICY, *, screens: bool = True) -> None:
+    def __init__(
+        self,
+        reads: str = "es",
+        policy: Policy = POLICY,
+        *,
+        screens: bool = True,
+        wanted: bool = False,
+    ) -> None:
         self.clock, self.notes, self.engine = ManualClock(), Notes(), Engine()
         self.screen = ScriptedTextScreen(SCRIPT)
         tiers = Tiers((self.engine,), AnswerCache(0), self.clock, self.notes)
         translator = Translator(BOOK, tiers, self.notes, self.clock, self.notes)
         screen = self.screen if screens else None
-        screening = Screening(screen, policy, self.notes, self.clock, self.notes)
+        screening = Screening(screen, policy, self.notes, self.clock, self.notes, wanted=wanted)
         self.captioner = Captioner(translator, screening, self.clock, self.notes, bytes(32))
         until = self.clock.now() + timedelta(seconds=120)
         self.side = Conversation(Grant("m", "ana", "luis", ("en",), (reads,), until))
@@ -231,6 +238,15 @@ async def test_without_a_screen_nothing_is_marked_and_nothing_is_claimed() -> No
     caption = await room.final("You are an idiot.")
     assert caption.screen is Screen.OFF and not room.notes.seen["original allow"]
     assert await room.say("You idiot and", "b", final=False) is not None
+
+
+async def test_where_a_screen_is_wanted_and_absent_everything_is_marked() -> None:
+    room = Room(screens=False, wanted=True)
+    caption = await room.final("You are an idiot.")
+    assert (caption.screen, caption.screen_reason) == (Screen.UNSCREENED, "ABSENT")
+    assert caption.text == "Digo: You are an idiot." and room.notes.seen["unscreened"] == 1
+    partial = await room.say("You idiot and", "b", final=False)
+    assert partial is not None and partial.screen is Screen.UNSCREENED
 
 
 async def test_a_flag_tells_who_and_how_sure_but_never_what(room: Room) -> None:

@@ -107,6 +107,11 @@ def test_a_reason_to_escalate_is_that_of_its_own_rule() -> None:
             Decision(Screen.UNSCREENED, "FAILED", later=True),
         ),
         (Judgement(miss=Miss.OFF), Judgement(miss=Miss.OFF), Decision(Screen.OFF)),
+        (
+            Judgement(miss=Miss.ABSENT),
+            Judgement(miss=Miss.ABSENT),
+            Decision(Screen.UNSCREENED, "ABSENT"),
+        ),
     ],
 )
 def test_both_sides_together(
