@@ -70,7 +70,11 @@ def _tasks(ground: Ground, peers: Peers, board: Board | None) -> tuple[Backgroun
         if board is not None:
             known = board
             await follow(
-                ground.log, [VERDICTS, MATCHES], lambda r: show(r, known), clock=ground.clock
+                ground.log,
+                [VERDICTS, MATCHES],
+                lambda r: show(r, known),
+                clock=ground.clock,
+                metrics=ground.consumer_metrics,
             )
 
     calls = BackgroundTask("gateway-calls", end_calls)

@@ -135,7 +135,8 @@ async def build(
             ),
             BackgroundTask("moderation.forgetting", forgetting.run),
             BackgroundTask(
-                "moderation.opinions", lambda: follow_opinions(ground.log, heeding, clock)
+                "moderation.opinions",
+                lambda: follow_opinions(ground.log, heeding, clock, ground.consumer_metrics),
             ),
             BackgroundTask("moderation.watermark", watermark.run),
             *(worker.tasks if worker else ()),

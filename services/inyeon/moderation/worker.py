@@ -54,7 +54,10 @@ def worker_of(
         banking,
         (
             BackgroundTask("moderation.models", Watching(inference, clock, meter).run),
-            BackgroundTask("moderation.banks", lambda: follow_banks(log, banking, clock)),
+            BackgroundTask(
+                "moderation.banks",
+                lambda: follow_banks(log, banking, clock, ground.consumer_metrics),
+            ),
             BackgroundTask("moderation.bank-feed", banking.run),
             BackgroundTask("moderation.escalations", read),
         ),

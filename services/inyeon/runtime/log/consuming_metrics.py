@@ -12,6 +12,9 @@ from inyeon.runtime.log.admitting import Fate
 from inyeon.runtime.log.port import Record
 from inyeon.runtime.telemetry import counter, histogram
 
+ALL = "all"
+"""Label of readers that belong to no group."""
+
 _FATES = {Fate.APPLY: "applied", Fate.SEEN: "seen", Fate.REFUSED: "refused"}
 
 
@@ -31,6 +34,10 @@ class ConsumerMetrics:
         self.age = histogram(
             registry, "inyeon_consumer_age_seconds", "From occurrence to effect", topic
         )
+
+    def followed(self, record: Record, fate: str) -> None:
+        """A record that a reader outside of groups is done with: applied, seen or poison."""
+        self.records.labels(ALL, record.topic, fate).inc()
 
 
 class ConsumerMeter:

@@ -9,8 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
+from prometheus_client import CollectorRegistry
+
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import Unavailable
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.envelope import version_of
 from inyeon.runtime.log.poison import PoisonCount, PoisonLimit, PoisonRecord
 from inyeon.runtime.log.port import AllReader, Log, Record
@@ -39,17 +42,23 @@ async def follow(
     caught_up: asyncio.Event | None = None,
     state_topics: Collection[str] = STATE_TOPICS,
     limit: PoisonLimit | None = None,
+    metrics: ConsumerMetrics | None = None,
 ) -> None:
     """Applies every record from the start, until cancelled. Sets `caught_up` when all that was in
     the log when it began has been applied: be ready only then.
 
     Of `state_topics` records with a version not above the last one of their key are left out, of
     others those that are replayed for a group: each was here when it was new. A poison record is
-    logged and left out too (the group that reads the same topic diverts it). Raises
-    ConsumerStopped, UnknownTopic, and whatever `apply` raises otherwise: memory that may be wrong
-    is not served.
+    logged, counted and left out too (the group that reads the same topic diverts it). `metrics`: of
+    the process. Raises ConsumerStopped, UnknownTopic, and whatever `apply` raises otherwise: memory
+    that may be wrong is not served.
     """
-    follower = _Follower(apply, state_topics, PoisonCount(limit or PoisonLimit()))
+    follower = _Follower(
+        apply,
+        state_topics,
+        PoisonCount(limit or PoisonLimit()),
+        metrics or ConsumerMetrics(CollectorRegistry()),
+    )
     reader = await _patiently(lambda: log.read_all(topics), clock)
     try:
         while True:
@@ -62,21 +71,31 @@ async def follow(
 
 
 class _Follower:
-    def __init__(self, apply: Apply, state_topics: Collection[str], count: PoisonCount) -> None:
+    def __init__(
+        self,
+        apply: Apply,
+        state_topics: Collection[str],
+        count: PoisonCount,
+        metrics: ConsumerMetrics,
+    ) -> None:
         self._apply = apply
         self._state_topics = state_topics
         self._count = count
+        self._metrics = metrics
         self._versions: dict[tuple[str, str], int] = {}
 
     async def take(self, record: Record) -> None:
         try:
-            if self._is_newest(record):
+            is_newest = self._is_newest(record)
+            if is_newest:
                 done = self._apply(record)
                 if inspect.isawaitable(done):
                     await done
+            self._metrics.followed(record, "applied" if is_newest else "seen")
             self._count.good()
         except PoisonRecord as poison:
             _logger.error("left out %s@%s: %s", record.topic, record.offset, poison)
+            self._metrics.followed(record, "poison")
             self._count.poison(record)
 
     def _is_newest(self, record: Record) -> bool:

@@ -11,9 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from inyeon.runtime.telemetry import counter, gauge
 
-ALL = "all"
-"""Label of readers that belong to no group."""
-
 _EPOCH = re.compile(r"-[0-9]+$")
 
 

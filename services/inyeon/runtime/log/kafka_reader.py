@@ -10,8 +10,9 @@ from typing import Any
 from kafka import TopicPartition as Place
 
 from inyeon.runtime.errors import LogUnavailable
+from inyeon.runtime.log.consuming_metrics import ALL
 from inyeon.runtime.log.kafka_blocking import blocking
-from inyeon.runtime.log.kafka_metrics import ALL, KafkaMetrics
+from inyeon.runtime.log.kafka_metrics import KafkaMetrics
 from inyeon.runtime.log.kafka_poller import CLOSE_S, Poller, position_of
 from inyeon.runtime.log.kafka_settings import BOOTSTRAP_S, REQUEST_S, Options
 from inyeon.runtime.log.port import Record

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.errors import ConsumerStopped
 from inyeon.runtime.log import following
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.following import follow
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.poison import PoisonLimit, PoisonRecord
@@ -116,4 +118,27 @@ async def test_waits_out_an_outage(
     log.outage = False
     await _publish(log, 2, b"2")
     await eventually(lambda: got == [b"1", b"2"])
+    await _stop(task)
+
+
+async def test_what_became_of_records_is_counted(log: MemoryLog, eventually: Eventually) -> None:
+    registry = CollectorRegistry()
+
+    def apply(record: Record) -> None:
+        if record.value == b"bad":
+            raise PoisonRecord("NONSENSE")
+
+    for version, value in ((2, b"new"), (1, b"old"), (3, b"bad")):
+        await _publish(log, version, value)
+    metrics = ConsumerMetrics(registry)
+    following_it = follow(
+        log, ["state"], apply, clock=SystemClock(), state_topics={"state"}, metrics=metrics
+    )
+    task = asyncio.create_task(following_it)
+
+    def count(fate: str) -> float | None:
+        labels = {"group": "all", "topic": "state", "fate": fate}
+        return registry.get_sample_value("inyeon_consumer_records_total", labels)
+
+    await eventually(lambda: [count(f) for f in ("applied", "seen", "poison")] == [1, 1, 1])
     await _stop(task)
