@@ -47,7 +47,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     )
 
     work = (
-        lambda: read_tickets(desk, ground.log),
+        lambda: read_tickets(desk, ground.log, ground.consumer_metrics),
         lambda: follow_verdicts(desk, ground.log, ground.consumer_metrics),
         lambda: follow_edges(desk, ground.log, ground.consumer_metrics),
         lambda: run_waves(desk, settings.wave_every_s),

@@ -20,6 +20,8 @@ from inyeon_protos.matching.v1 import matching_pb2 as pb
 
 pytestmark = pytest.mark.integration
 
+FATES = ("applied", "poison")
+
 
 async def seeking(stage: Any, user: str, wish: pb.Wish) -> Any:
     device = await stage.device(user).open()
@@ -38,6 +40,10 @@ async def test_tickets_that_cannot_be_read_hold_up_nobody(stage: Any, wish: Any)
     await stage.log.publish([unreadable, wishless, unknown])
     ana = await seeking(stage, "ana", wish())
     await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+    labels = {"group": "matching-pool-main", "topic": TICKETS}
+    name = "inyeon_consumer_records_total"
+    counted = [stage.metrics.get_sample_value(name, labels | {"fate": f}) for f in FATES]
+    assert counted == [1, 3]
 
 
 async def test_an_absent_log_refuses_seekers_and_comes_back(stage: Any, wish: Any) -> None:

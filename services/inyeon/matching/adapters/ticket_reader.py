@@ -17,6 +17,7 @@ from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.refusals import WishRefused
 from inyeon.matching.domain.tickets import Ticket
 from inyeon.runtime.errors import Unavailable
+from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.envelope import decode, is_type
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import GroupConsumer, Log, Position, Record
@@ -31,16 +32,19 @@ RETRY_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
-async def read_tickets(desk: Desk, log: Log) -> None:
+async def read_tickets(desk: Desk, log: Log, metrics: ConsumerMetrics) -> None:
     """Keeps the pool as the log says, for as long as this task lives."""
-    group = f"matching-pool-{desk.pool}-{desk.hall.epoch}"
+    of_all_epochs = f"matching-pool-{desk.pool}"
+    group = f"{of_all_epochs}-{desk.hall.epoch}"
     began = desk.clock.now()
     member = await _join(desk, log, group, began - LOOK_BACK)
     try:
         while True:
             records = await _poll(desk, member)
             if records:
-                await _take(desk, records)
+                read = await _take(desk, records)
+                metrics.taken(of_all_epochs, TICKETS, "applied", read)
+                metrics.taken(of_all_epochs, TICKETS, "poison", len(records) - read)
                 await _commit(member, records)
             # The end of what was there: nothing more, or, in a busy pool, only what came since.
             if all(record.published_at > began for record in records):
@@ -69,11 +73,13 @@ async def _poll(desk: Desk, member: GroupConsumer) -> Sequence[Record]:
             await desk.clock.sleep(RETRY_S)
 
 
-async def _take(desk: Desk, records: Sequence[Record]) -> None:
+async def _take(desk: Desk, records: Sequence[Record]) -> int:
+    """How many of them could be read."""
     read = [entry for record in records if (entry := _entry(record)) is not None]
     while True:
         try:
-            return await admit(desk, read)
+            await admit(desk, read)
+            return len(read)
         except Unavailable as error:
             _log.warning("tickets.store_away", error=str(error))
             await desk.clock.sleep(RETRY_S)

@@ -37,7 +37,11 @@ class ConsumerMetrics:
 
     def followed(self, record: Record, fate: str) -> None:
         """A record that a reader outside of groups is done with: applied, seen or poison."""
-        self.records.labels(ALL, record.topic, fate).inc()
+        self.taken(ALL, record.topic, fate, 1)
+
+    def taken(self, group: str, topic: str, fate: str, count: int) -> None:
+        """Records of a member that is no `consume`."""
+        self.records.labels(group, topic, fate).inc(count)
 
 
 class ConsumerMeter:
