@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
 
+from inyeon.inference.catalogue import JUDGE
 from inyeon.inference.guarded import GuardedInference
 from inyeon.inference.opening import open_inference
 from inyeon.inference.port import BankEntry, SpaceId
@@ -135,3 +138,28 @@ async def test_of_two_feeders_the_higher_generation_wins(server: Triton) -> None
     assert (answer.hits[0].entry_id, answer.models[-1]) == ("e30", "bank@31")
     await one.close()
     await two.close()
+
+
+async def test_questions_that_come_together_run_as_batches(server: Triton) -> None:
+    """The server's own counters: fewer runs of the model than questions."""
+    async with _client(server) as inference:
+        before = await asyncio.to_thread(_counted, server)
+        asked = [inference.judge_embedding(_space(), _vector(i), BUDGET_S) for i in range(256)]
+        answers = await asyncio.gather(*asked)
+        after = await asyncio.to_thread(_counted, server)
+    assert len(answers) == 256
+    questions, runs = (new - old for new, old in zip(after, before, strict=True))
+    assert questions >= 256
+    assert runs < questions / 2
+
+
+def _counted(server: Triton) -> tuple[float, float]:
+    """Questions to the judge, and runs of its model."""
+    page = urllib.request.urlopen(f"http://{server.addresses[2]}/metrics", timeout=10).read()
+    values = {
+        sample.name.removesuffix("_total"): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+        if sample.labels.get("model") == JUDGE
+    }
+    return values["nv_inference_count"], values["nv_inference_exec_count"]
