@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from itertools import zip_longest
+from typing import cast
 
 from sqlalchemy import delete, or_, select
 
-from inyeon.moderation.adapters import ask_book, case_book, embedding_book, events, opinion_book
+from inyeon.moderation.adapters import (
+    ask_book,
+    case_book,
+    embedding_book,
+    events,
+    opinion_book,
+    verdict_book,
+)
 from inyeon.moderation.adapters.edge_book import BLOCK, REPORT, record_edges
 from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import matches, policies, reports, snapshots, verdicts
+from inyeon.moderation.adapters.verdict_book import NewVerdict
 from inyeon.moderation.app.ports import (
     Answered,
     Ask,
@@ -76,9 +85,12 @@ class SqlLedger:
             held = [change for change in changes if change.session_id not in passed]
             if held:
                 await self._save(tx, held)
-            # By person: two replicas with sessions of the same people do not wait in a ring.
-            for change in sorted(held, key=lambda one: one.user_id):
-                await self._move(tx, change)
+            for moves in _one_each(held):
+                await self._move(tx, moves)
+            for change in held:
+                for raised in change.raised:
+                    user_id, session_id = change.user_id, change.session_id
+                    await tx.emit(events.escalation_raised(user_id, session_id, raised))
         return passed
 
     async def match_of(self, user_id: str) -> LiveMatch | None:
@@ -220,47 +232,22 @@ class SqlLedger:
         ]
         await tx.connection.execute(saving, rows)
 
-    async def _move(self, tx: Transaction, change: Change) -> None:
-        for moved in change.moved:
-            await self._record(tx, change.user_id, change.session_id, moved)
-            if moved.transition.after is Verdict.PROTECT:
-                await case_book.open_case(tx.connection, _protection(change, moved))
-        for raised in change.raised:
-            await tx.emit(events.escalation_raised(change.user_id, change.session_id, raised))
-
-    async def _record(
-        self, tx: Transaction, user_id: str, session_id: str, moved: Moved
-    ) -> StoredVerdict:
-        now = moved.transition
-        return await self._set_verdict(
-            tx,
-            user_id,
-            session_id,
-            (now.after, now.reason, now.policy_version, moved.changed_at),
-        )
-
-    async def _set_verdict(
-        self,
-        tx: Transaction,
-        user_id: str,
-        session_id: str,
-        facts: tuple[Verdict, str, str, datetime],
-    ) -> StoredVerdict:
-        stored = StoredVerdict(*facts, version=await tx.next_version(f"verdict:{user_id}"))
-        values: dict[str, Any] = {
-            "session_id": session_id,
-            "verdict": stored.verdict.value,
-            "reason": stored.reason,
-            "policy_version": stored.policy_version,
-            "changed_at": microseconds(stored.changed_at),
-            "version": stored.version,
-        }
-        adding = upsert(tx.connection, verdicts).values(user_id=user_id, **values)
-        await tx.connection.execute(
-            adding.on_conflict_do_update(index_elements=["user_id"], set_=values)
-        )
-        await tx.emit(events.verdict_recorded(user_id, session_id, stored))
-        return stored
+    async def _move(self, tx: Transaction, moves: Sequence[tuple[Change, Moved]]) -> None:
+        """Records one move each of different people, and opens the cases of those it covers."""
+        new = [
+            NewVerdict(
+                change.user_id,
+                change.session_id,
+                moved.transition.after,
+                moved.transition.reason,
+                moved.transition.policy_version,
+                moved.changed_at,
+            )
+            for change, moved in moves
+        ]
+        await verdict_book.record(tx, new)
+        covered = [one for one in moves if one[1].transition.after is Verdict.PROTECT]
+        await case_book.open_cases(tx.connection, [_protection(*one) for one in covered])
 
     async def _reset(
         self, tx: Transaction, case: Case, decision: Decision, at: datetime
@@ -273,8 +260,18 @@ class SqlLedger:
         row = (await tx.connection.execute(query)).one_or_none()
         if row is None or row.verdict != Verdict.PROTECT.value or row.reason != case.reason:
             return None
-        facts = (Verdict.UNSURE, DISMISSED, str(row.policy_version), at)
-        return await self._set_verdict(tx, case.user_id, row.session_id, facts)
+        version = str(row.policy_version)
+        new = NewVerdict(case.user_id, row.session_id, Verdict.UNSURE, DISMISSED, version, at)
+        return (await verdict_book.record(tx, [new]))[0]
+
+
+def _one_each(changes: Sequence[Change]) -> list[list[tuple[Change, Moved]]]:
+    """Moves in rounds: the first of each person, the second of each, ..."""
+    moves: dict[str, list[tuple[Change, Moved]]] = {}
+    for change in changes:
+        moves.setdefault(change.user_id, []).extend((change, moved) for moved in change.moved)
+    rounds = zip_longest(*moves.values())
+    return [[move for move in each if move is not None] for each in rounds]
 
 
 def _opening(report: NewReport, at: datetime) -> case_book.Opening:
