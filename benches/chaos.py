@@ -47,8 +47,6 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, default=REPOSITORY, help="models for Triton")
     parser.add_argument("--keep", type=Path, help="folder that keeps histories and logs")
     options = parser.parse_args()
-    # PostgreSQL is started by a fork under people's open channels: gRPC's own handlers then end it.
-    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     try:
         measured = asyncio.run(_interruptible(_run(options)))
     except EngineMissing as missing:
