@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inyeon_stack import kafka_jars
-from inyeon_stack.errors import EngineMissing, StackError
+from inyeon_stack.errors import EngineMissing, PortTaken, StackError
 from inyeon_stack.places import stack_folder
 from inyeon_stack.postgres import find_programs
 from inyeon_stack.settings import read_settings
@@ -26,13 +26,17 @@ T = TypeVar("T")
 FAILED = 1
 NOT_RUNNING = 3
 
+OTHER_PORTS = (
+    "other ports by STACK_KAFKA_PORT, STACK_POSTGRES_PORT, STACK_TRITON_PORT, "
+    "STACK_TRITON_HTTP_PORT and STACK_TRITON_METRICS_PORT (0: any free one)"
+)
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Kafka, PostgreSQL and Triton as plain processes on 127.0.0.1. Ports: STACK_KAFKA_PORT, "
-    "STACK_POSTGRES_PORT, STACK_TRITON_PORT, STACK_TRITON_HTTP_PORT, STACK_TRITON_METRICS_PORT "
-    "(0: any free one); STACK_KAFKA_NODES=3 for a cluster.",
+    help=f"Kafka, PostgreSQL and Triton as plain processes on 127.0.0.1; {OTHER_PORTS}. "
+    "STACK_KAFKA_NODES=3 makes a cluster.",
 )
 PREPARE: dict[str, Callable[[], object]] = {
     "kafka": kafka_jars.install,
@@ -115,7 +119,8 @@ def _or_exit(call: Callable[[], T]) -> T:
     try:
         return call()
     except StackError as error:
-        typer.echo(str(error), err=True)
+        hint = f": {OTHER_PORTS}" if isinstance(error, PortTaken) else ""
+        typer.echo(f"{error}{hint}", err=True)
         raise typer.Exit(FAILED) from None
 
 

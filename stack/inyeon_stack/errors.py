@@ -36,8 +36,8 @@ class EngineFailed(StackError):
 
 
 class PortTaken(EngineFailed):
-    """Somebody else listens on `port` of 127.0.0.1."""
+    """Somebody else listens on `port` of 127.0.0.1. `holder`: who, where we may know it."""
 
-    def __init__(self, engine: str, port: int) -> None:
-        super().__init__(engine, f"another process listens on 127.0.0.1:{port}")
+    def __init__(self, engine: str, port: int, holder: str = "another process") -> None:
+        super().__init__(engine, f"{holder} listens on 127.0.0.1:{port}")
         self.port = port

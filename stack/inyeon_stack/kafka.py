@@ -64,6 +64,11 @@ class KafkaCluster:
         """Replicas that each topic can have: 1 or 3."""
         return min(3, len(self.nodes))
 
+    def require_ports(self) -> None:
+        """Raises PortTaken where somebody else has a port of a node that does not run."""
+        for node in self.nodes:
+            node.require_ports()
+
     def start(self) -> None:
         """Starts the nodes that do not run and waits until all serve. When one fails, those that
         this call started end. Raises EngineMissing, PortTaken, EngineFailed.

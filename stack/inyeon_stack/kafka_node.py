@@ -60,6 +60,11 @@ class KafkaNode:
         """What the node wrote."""
         return self._process.log
 
+    def require_ports(self) -> None:
+        """Raises PortTaken where somebody else has one of its ports; nothing where it runs."""
+        if self.pid is None:
+            require_free(ENGINE, *self._ports().values())
+
     def start(self) -> None:
         """Starts and waits until it serves; in a cluster that needs a majority. Nothing where it
         runs. Raises EngineMissing, PortTaken, EngineFailed.
@@ -70,15 +75,14 @@ class KafkaNode:
 
     def launch(self) -> None:
         """Starts without waiting; formats its folder the first time. It must not be running."""
-        ports = {"broker": self.port, "controller": self.controller_port}
-        require_free(ENGINE, *ports.values())
+        self.require_ports()
         java, libs = find_java(ENGINE), kafka_jars.install()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_settings(libs)
         if not (self._data / "meta.properties").exists():
             self._format(java, libs)
         argv = [*self._java(java, libs), "kafka.Kafka", str(self._properties)]
-        self._process.launch(argv, _environment(), ports)
+        self._process.launch(argv, _environment(), self._ports())
 
     def await_ready(self) -> None:
         """Waits until what `launch` started serves. Raises EngineFailed; the node is then ended."""
@@ -107,6 +111,9 @@ class KafkaNode:
     @property
     def _properties(self) -> Path:
         return self._folder / "server.properties"
+
+    def _ports(self) -> dict[str, int]:
+        return {"broker": self.port, "controller": self.controller_port}
 
     def _write_settings(self, libs: Path) -> None:
         lines = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import socket
 
+import psutil
+
 from inyeon_stack.errors import PortTaken
 
 # Below Linux's range for outgoing connections (32768 and up): none of those can take the port of an
@@ -41,4 +43,14 @@ def require_free(engine: str, *ports: int) -> None:
     """Raises PortTaken for the first that is taken."""
     for port in ports:
         if not is_free(port):
-            raise PortTaken(engine, port)
+            raise PortTaken(engine, port, _holder(port))
+
+
+def _holder(port: int) -> str:
+    """Who listens there; of other users' processes the system tells only root."""
+    try:
+        found = psutil.net_connections("tcp")
+        pids = [one.pid for one in found if one.laddr and one.laddr.port == port and one.pid]
+        return f"process {pids[0]} ({psutil.Process(pids[0]).name()})"
+    except (psutil.Error, OSError, IndexError):
+        return "another process"

@@ -29,9 +29,10 @@ class Postgres:
     """One server on one folder: data survives `stop`, `kill` and `start`, also of a later object,
     which finds a running server with its port again.
 
-    `durable=False` leaves out fsync: for tests, where losing power loses nothing. The one user's
-    password is made with the folder: any other user of this machine reaches the port, and who is
-    let in runs programs as the owner. Each method may wait; none is for the event loop.
+    `durable=False` leaves out fsync: for tests, where losing power loses nothing; what was
+    committed survives `kill` all the same. The one user's password is made with the folder: any
+    other user of this machine reaches the port, and who is let in runs programs as the owner. Each
+    method may wait; none is for the event loop.
     """
 
     def __init__(self, folder: Path, port: int = 0, *, durable: bool = True) -> None:
@@ -65,6 +66,11 @@ class Postgres:
         """postgresql://user:password@host:port/database; `{service}` may stand in the name."""
         return f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{database}"
 
+    def require_ports(self) -> None:
+        """Raises PortTaken where somebody else has its port; nothing where it runs."""
+        if self.pid is None:
+            require_free(ENGINE, self.port)
+
     def start(self) -> None:
         """Starts and waits until it answers. Nothing where it runs.
 
@@ -72,7 +78,7 @@ class Postgres:
         """
         if self.pid is not None:
             return
-        require_free(ENGINE, self.port)
+        self.require_ports()
         programs = find_programs()
         self._folder.mkdir(parents=True, exist_ok=True)
         runner = find_runner(self._folder, programs)
@@ -139,9 +145,12 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": str(MAX_CONNECTIONS),
             "timezone": "UTC",
+            # In its folder instead of /dev/shm, where a server that is killed leaves it for ever.
+            "dynamic_shared_memory_type": "mmap",
         }
         if not self._durable:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            # Commits still go to the operating system one by one: they survive `kill`.
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _initdb(self, programs: Path, runner: Runner) -> None:

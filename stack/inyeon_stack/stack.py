@@ -41,6 +41,9 @@ class Engine(Protocol):
     def logs(self) -> tuple[Path, ...]:
         """Where they write."""
 
+    def require_ports(self) -> None:
+        """Raises PortTaken where somebody else has one that a program needs which does not run."""
+
     def start(self) -> None:
         """Nothing where it runs."""
 
@@ -106,6 +109,8 @@ class Stack:
         """
         with self._alone():
             fresh = [one for one in self._engines.values() if not one.pids]
+            for one in self._engines.values():
+                one.require_ports()
             try:
                 self._start(report)
                 if "postgresql" in self._engines:

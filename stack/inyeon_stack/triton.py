@@ -73,6 +73,11 @@ class Triton:
         """host:port."""
         return f"127.0.0.1:{self.http_port}"
 
+    def require_ports(self) -> None:
+        """Raises PortTaken where somebody else has one of its ports; nothing where it runs."""
+        if self.pid is None:
+            require_free(ENGINE, *self._ports().values())
+
     def start(self) -> None:
         """Starts and waits until every model is loaded and warm. Nothing where it runs. Raises
         EngineMissing, PortTaken, EngineFailed.
@@ -80,12 +85,11 @@ class Triton:
         if self.pid is not None:
             return
         place = find_place()
-        ports = {"grpc": self.grpc_port, "http": self.http_port, "metrics": self.metrics_port}
-        require_free(ENGINE, *ports.values())
+        self.require_ports()
         if not self._repository.is_dir():
             raise EngineFailed(ENGINE, f"no model repository at {self._repository}")
         self._sweep()
-        self._process.launch(self._argv(place), place.environment(), ports)
+        self._process.launch(self._argv(place), place.environment(), self._ports())
         try:
             self._process.await_ready(self._answers, READY_S)
         except BaseException:
@@ -109,6 +113,9 @@ class Triton:
     def resume(self) -> None:
         """SIGCONT."""
         self._process.resume()
+
+    def _ports(self) -> dict[str, int]:
+        return {"grpc": self.grpc_port, "http": self.http_port, "metrics": self.metrics_port}
 
     def _argv(self, place: Place) -> list[str]:
         # Nobody is told the key: what it guards changes the server under its callers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import uuid
 from pathlib import Path
@@ -114,3 +115,14 @@ def test_what_is_wrong_is_said(
     result = runner.invoke(app, [*arguments, "--folder", str(tmp_path)])
     assert result.exit_code != 0
     assert words in result.output
+
+
+def test_a_taken_port_is_named_with_who_has_it_and_how_to_choose_another(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        runner = CliRunner(env={"COLUMNS": "200", "STACK_POSTGRES_PORT": port})
+        asked = ["up", "--folder", str(tmp_path), "--without", "kafka", "--without", "triton"]
+        result = runner.invoke(app, asked)
+    assert result.exit_code == 1
+    assert f"process {os.getpid()} " in result.output
+    assert f"listens on 127.0.0.1:{port}: other ports by STACK_KAFKA_PORT" in result.output

@@ -4,6 +4,7 @@ that it comes back by itself."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -227,6 +228,44 @@ async def test_a_commit_whose_answer_is_lost(
             assert await names(store) == ["Ana"]
         finally:
             await store.close()
+
+
+@pytest.mark.parametrize("use", [names, lambda store: add(store, "Ben")], ids=["read", "write"])
+async def test_between_a_servers_last_words_and_the_end_of_its_stream(
+    make: Make, monkeypatch: pytest.MonkeyPatch, use: Callable[[SqlStore], Awaitable[object]]
+) -> None:
+    """The driver then raises neither an error of the database nor one of the network."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2)")
+
+    store = await make()
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "prepare", refuse)
+        with pytest.raises(StoreUnavailable):
+            await use(store)
+    await use(store)
+
+
+async def test_a_doorbell_survives_whatever_the_driver_raises(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        refused.set()
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2)")
+
+    refused, here, there = asyncio.Event(), await make(), await make()
+    heard = there.outbox_events()
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "execute", refuse)
+        there.listen()
+        async with asyncio.timeout(20):
+            await refused.wait()
+    async with asyncio.timeout(20):
+        while not heard.is_set():
+            await add(here, uuid.uuid4().hex)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(heard.wait(), 0.2)
 
 
 async def test_no_free_connection_is_busy(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

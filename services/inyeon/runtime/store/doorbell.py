@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-import asyncpg
-
 from inyeon.runtime.errors import StoreUnavailable
+from inyeon.runtime.store.postgres_errors import OF_THE_DRIVER
 
 CHANNEL = "inyeon_outbox"
 # 200 rings a second at most. At 500 commits a second a relay finds two or three at each ring, and
@@ -51,9 +50,7 @@ class Doorbell:
             await self._rung.wait()
             try:
                 await self._serve(await self._connect(), heard)
-            except (StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                _logger.info("the doorbell is away: %s", error)
-            except (OSError, TimeoutError) as error:
+            except (StoreUnavailable, *OF_THE_DRIVER) as error:
                 _logger.info("the doorbell is away: %r", error)
             self.connected.clear()
             await asyncio.sleep(AGAIN_S)
@@ -75,5 +72,5 @@ class Doorbell:
                 await self._rung.wait()
         finally:
             # Listeners are forgotten with the connection; closing politely needs a server.
-            with suppress(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            with suppress(*OF_THE_DRIVER):
                 await connection.close(timeout=1)

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from inyeon.runtime.errors import SettingsRefused, StoreUnavailable
-from inyeon.runtime.store.postgres_errors import meaning_of
+from inyeon.runtime.store.postgres_errors import OF_THE_DRIVER, meaning_of
 
 FIELD = "INYEON_DATABASE_URL"
 
@@ -111,7 +111,7 @@ class Address:
                 statement_cache_size=0,
                 server_settings=dict(settings),
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except OF_THE_DRIVER as error:
             where = f"{self.host}:{self.port}/{self.database}"
             raise meaning_of(where, error) or StoreUnavailable(f"{where}: {error}") from error
 
@@ -220,11 +220,15 @@ def _drop_closed_ones(engine: AsyncEngine) -> None:
 
 
 def _name_raw_errors(engine: AsyncEngine) -> None:
-    """What the driver raises bare about the network becomes ours and ends the connection."""
+    """What the driver raises bare about the network becomes ours and ends the connection; so does
+    an InternalClientError, which comes between a server's last words and the end of its stream.
+    """
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def failed(context: ExceptionContext) -> None:
         error = context.original_exception
+        if isinstance(error.__cause__, asyncpg.InternalClientError):
+            context.is_disconnect = True
         if isinstance(error, (OSError, TimeoutError)):
             context.is_disconnect = True
             raise StoreUnavailable(f"no answer of the database: {error!r}") from error

@@ -13,6 +13,13 @@ from inyeon.runtime.errors import (
     StoreUnavailable,
 )
 
+OF_THE_DRIVER = (
+    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    # For example a statement between the server's last words and the end of its stream.
+    asyncpg.InternalClientError,
+)
+"""What a connection of asyncpg raises that is not a mistake of ours in using it."""
+
 _CONFLICTS = {
     "40001": "another transaction was first",
     "40P01": "two transactions waited for each other",
@@ -51,6 +58,7 @@ def meaning_of(where: str, error: BaseException) -> InyeonError | None:
         return StoreUnavailable(said)
     if code[:2] == _CORRUPT and code != "XX000":
         return StoreCorrupt(said)
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+    away = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    if isinstance(error, away):
         return StoreUnavailable(f"{where}: {error!r}")
     return None
