@@ -19,6 +19,7 @@ from inyeon.moderation.adapters import (
     verdict_book,
 )
 from inyeon.moderation.adapters.edge_book import BLOCK, REPORT, record_edges
+from inyeon.moderation.adapters.match_reader import MatchReader
 from inyeon.moderation.adapters.sql import moment
 from inyeon.moderation.adapters.tables import matches, policies, reports, snapshots, verdicts
 from inyeon.moderation.adapters.verdict_book import NewVerdict
@@ -56,6 +57,7 @@ class SqlLedger:
         self, store: Store, record_acks: RecordAcks, clock: Clock, rules: SecondOpinion
     ) -> None:
         self._store = store
+        self._matches = MatchReader(store)
         self._record_acks = record_acks
         self._clock = clock
         self._rules = rules
@@ -94,14 +96,7 @@ class SqlLedger:
         return passed
 
     async def match_of(self, user_id: str) -> LiveMatch | None:
-        mine = or_(matches.c.user_a == user_id, matches.c.user_b == user_id)
-        query = select(matches).where(mine, matches.c.ended_at.is_(None))
-        newest = query.order_by(matches.c.version.desc()).limit(1)
-        async with self._store.reading() as connection:
-            row = (await connection.execute(newest)).one_or_none()
-        if row is None:
-            return None
-        return LiveMatch(row.match_id, row.user_b if row.user_a == user_id else row.user_a)
+        return await self._matches.of(user_id)
 
     async def were_matched(self, match_id: str, user_id: str, other_id: str) -> bool:
         one = (matches.c.user_a == user_id) & (matches.c.user_b == other_id)
