@@ -140,6 +140,11 @@ def _side(ticket: Ticket, waited_s: float) -> Side:
 def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None:
     for ticket in tickets:
         desk.hall.drop(ticket)
+    for user_id in match.users:
+        over = desk.hall.meetings.of_user(user_id)
+        if over is not None:
+            # A former owner that did not know yet that it was one has ended it in the book.
+            desk.hall.meetings.end(over.match_id)
     desk.hall.meetings.begin(match, desk.clock.monotonic())
     for side in match.sides:
         desk.meter.matched(side.waited_s)

@@ -330,6 +330,27 @@ async def test_a_device_that_missed_the_end_is_told_when_it_ends_the_match_itsel
     assert scene.teller.take("ana") == [over]
 
 
+async def test_what_a_former_owner_did_before_it_knew_does_not_end_the_new_one(
+    scene: Scene,
+) -> None:
+    """It was stopped for a while, is woken up, and takes the end of a match and the next wish."""
+    told = await scene.matched()
+    former = scene.another()
+    former.hall.meetings.begin(told.match, scene.clock.monotonic())
+    await end_match(former, "ana", told.match.match_id, EndReason.LEFT)
+    ana = Person("ana", AgeBand.ADULT, "US", Gender.OTHER)
+    await seek(former, ana, WISH, "s")
+    await admit(scene.desk, list(former.hall.on_the_way.values()))
+    await scene.beat("ana")
+    await scene.person("zoe")
+    scene.teller.heard.clear()
+    await run_wave(scene.desk)
+    assert isinstance(scene.teller.take("ana")[0], news.Matched)
+    meetings = scene.desk.hall.meetings
+    assert meetings.of_user("ana") is meetings.of_user("zoe") is not None
+    assert meetings.of_user("bob") is None
+
+
 async def test_an_old_verdict_does_not_undo_a_newer_one(scene: Scene) -> None:
     await scene.person("ana")
     await apply_verdict(scene.desk, "ana", Verdict.PROTECT, version=5)
