@@ -90,12 +90,11 @@ class PlatformLevel:
         self._expected_down.add(process.name)
         try:
             await process.kill()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(process.start())
-                meeting = group.create_task(
-                    self.meets_after(since_s, f"kill of {process.member.role}")
-                )
-            return meeting.result()
+            starting = asyncio.create_task(process.start())
+            try:
+                return await self.meets_after(since_s, f"kill of {process.member.role}")
+            finally:
+                await starting
         finally:
             self._expected_down.discard(process.name)
 
@@ -169,10 +168,11 @@ class PlatformLevel:
         """Ends the meetings, waits until the platform is quiet, and checks the eight."""
         for person in self.people:
             person.close()
-        async with asyncio.timeout(CLOSING_S):
-            await asyncio.gather(*self._living)
+        _, stuck = await asyncio.wait(self._living, timeout=CLOSING_S)
+        self._look_after()
         await self._quiet()
-        return check(await self.evidence(), rules)
+        says = f"{len(stuck)} people never heard that their match is over"
+        return [*([Breach(4, says)] if stuck else []), *check(await self.evidence(), rules)]
 
     async def evidence(self) -> Evidence:
         """Everything there is to look at."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 from inyeon_chaos.evidence import Breach
 from inyeon_chaos.history import Kind
@@ -17,7 +18,7 @@ from inyeon_chaos.invariants import Rules
 from inyeon_chaos.log_scenario import RESTART
 from inyeon_chaos.measured import Figure, Measured, Tell
 from inyeon_chaos.platform import FEW, REPLICAS, STORES, ServiceProcess
-from inyeon_chaos.platform_level import PlatformLevel
+from inyeon_chaos.platform_level import RECOVERY_S, PlatformLevel
 from inyeon_chaos.stack_engines import StackEngines, stack_engines
 
 SEED = 20261124
@@ -112,7 +113,7 @@ class _Scenario:
             victim = await self._victim(name)
             what = OWNER_KILLED if name == OWNER else f"kill -9 of {victim.member.role}"
             self.tell(f"{what} ({victim.name})")
-            self._recovered(what, await self.level.kill(victim))
+            await self._recovery(what, self.level.kill(victim))
             await asyncio.sleep(BETWEEN_S)
 
     async def models_away(self) -> None:
@@ -198,8 +199,16 @@ class _Scenario:
     async def _fault(
         self, what: str, make: Callable[[], Awaitable[object]], *, from_its_end: bool = False
     ) -> None:
-        self._recovered(what, await self.level.fault(what, make, from_its_end=from_its_end))
+        await self._recovery(what, self.level.fault(what, make, from_its_end=from_its_end))
         await asyncio.sleep(BETWEEN_S)
+
+    async def _recovery(self, what: str, waiting: Coroutine[Any, Any, float]) -> None:
+        """Notes it. Nobody meeting any more is a finding, and no reason to end the run."""
+        try:
+            self._recovered(what, await waiting)
+        except TimeoutError:
+            self.tell(f"  nobody met within {RECOVERY_S:.0f} s")
+            self.measured.figures.append(Figure(f"{what}: nobody meets again", 1, "times", 0))
 
     def _recovered(self, what: str, took_s: float) -> None:
         self.tell(f"  people meet after {took_s:.1f} s")
