@@ -18,7 +18,7 @@ from typing import Any
 
 from kafka import TopicPartition as Place
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
-from kafka.errors import FencedInstanceIdError
+from kafka.errors import CommitFailedError, FencedInstanceIdError, UnknownMemberIdError
 from kafka.structs import MemberState
 
 from inyeon.runtime.errors import LogFenced, LogUnavailable
@@ -62,7 +62,9 @@ class KafkaMember(Poller):
         self._guard = threading.Lock()  # of _assigned and _given: both change on a rebalance
         self._joined = False
         self._silent_polls = 0
-        self._member_id = ""
+        self._member_id = ""  # of this client, as far as partitions are known to belong to it
+        self._leaving_id = ""
+        self._told = False  # that the group gave us up, since the id was looked at
         self._closing: asyncio.Task[None] | None = None
 
     async def enter(self) -> None:
@@ -124,8 +126,10 @@ class KafkaMember(Poller):
 
     def polled(self, consumer: Any) -> None:
         """Notices when it has joined, which may be with no partition at all."""
-        state = consumer.group_metadata().state
+        metadata = consumer.group_metadata()
+        state = metadata.state
         self._check_name(consumer, state)
+        self._check_id(metadata.member_id)
         if state == MemberState.REBALANCING:
             # The library forgets to finish a join that lasts longer than a poll where changed
             # metadata began it: the reason is gone once the new assignment is made. Then the member
@@ -148,9 +152,17 @@ class KafkaMember(Poller):
         if self._silent_polls > 1:
             raise FencedInstanceIdError("heartbeats are refused")
 
+    def _check_id(self, member_id: str) -> None:
+        """Who comes back under a new id was given up by the group. The library does not say so when
+        it learns it in the middle of a join: then it claims what others hold by now."""
+        if self._member_id and member_id and member_id != self._member_id and not self._told:
+            raise UnknownMemberIdError("given up by the group without a word")
+        if member_id:
+            self._member_id, self._told = member_id, False
+
     def reset(self) -> None:
         """What was held is held no more, unless the next client gets it again."""
-        self._member_id = self.consumer.group_metadata().member_id
+        self._leaving_id, self._member_id = self.consumer.group_metadata().member_id, ""
         with self._guard:
             self._assigned = frozenset()
 
@@ -184,12 +196,17 @@ class KafkaMember(Poller):
         open_commits = self._commits.open_of(places)
         if open_commits:
             try:
-                await self.consumer.commit_async(self._commits.offsets(open_commits))
+                await self._send(self.consumer, open_commits)
                 self._commits.answer(open_commits)
             except Exception as error:  # they come again elsewhere
                 self.log.warning("%s: not committed before giving up: %s", self.name, error)
         self.lost(places)
         self.metrics.shared_out(self.name)
+
+    def given_up_by_group(self, places: set[Place]) -> None:
+        """We were silent for too long."""
+        self._told = True
+        self.lost(places)
 
     def lost(self, places: set[Place]) -> None:
         """Partitions are somebody else's already."""
@@ -206,17 +223,36 @@ class KafkaMember(Poller):
 
     async def _try_to_commit(self, offsets: dict[Place, int]) -> Exception | None:
         """None when it is done. Committing only puts work on the client's own thread, so that it
-        need not wait for a poll to end."""
+        need not wait for a poll to end.
+
+        Not by the library's `commit_async`: while it looks for the coordinator, its answer says no
+        more than that there is one (3.0.12, `commit_offsets_async`).
+        """
+        consumer = self.consumer
         try:
             async with asyncio.timeout(REQUEST_S + 1.0):
-                await _answer(self.consumer.commit_async(self._commits.offsets(offsets)))
+                schedule = consumer._coordinator._manager.call_soon
+                await _answer(schedule(self._send_if_held, consumer, offsets))
         except FENCED as error:
             self.fenced(error)
             self.check_open()
+        except LogFenced:
+            raise
         except Exception as error:
             return error
         self._commits.answer(offsets)
         return None
+
+    async def _send_if_held(self, consumer: Any, offsets: dict[Place, int]) -> None:
+        """In the client's own thread, where partitions come and go: a broker takes the commit of
+        any member, whoever holds the partition."""
+        self._check_held(offsets)
+        await self._send(consumer, offsets)
+
+    async def _send(self, consumer: Any, offsets: dict[Place, int]) -> None:
+        if consumer.group_metadata().member_id != self._member_id:
+            raise CommitFailedError("the group knows us under a new id")
+        await consumer._coordinator._send_offset_commit_request(self._commits.offsets(offsets))
 
     async def _close(self) -> None:
         self.stop()
@@ -224,9 +260,9 @@ class KafkaMember(Poller):
             await blocking(f"{self.name}-end", self.wait_for_end, 2 * CLOSE_S)
         self._assigned = frozenset()
         self.metrics.behind(self.name, id(self), {})
-        if self._member_id and self.failure is None:
+        if self._leaving_id and self.failure is None:
             instance = self._options["group_instance_id"]
-            await self._admin.leave(self.name, instance, self._member_id)
+            await self._admin.leave(self.name, instance, self._leaving_id)
         self._left(self)
 
 
@@ -241,7 +277,7 @@ class _Rebalances(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         await self._member.given_up(revoked)
 
     async def on_partitions_lost(self, lost: set[Place]) -> None:
-        self._member.lost(lost)
+        self._member.given_up_by_group(lost)
 
 
 async def _answer(future: Any) -> None:
