@@ -146,6 +146,10 @@ bench-inference: setup-dev models engines ## Embeddings and image votes, in proc
 bench-start: setup-dev ## Start of `inyeon up`
 	@$(BIN)/python benches/start_up.py $(JSON_FLAG)
 
+.PHONY: bench-stack
+bench-stack: setup-dev models engines ## Log, store and escalations on real engines, beside the bare clients
+	@$(BIN)/python benches/bench_stack.py $(JSON_FLAG)
+
 .PHONY: load-smoke
 load-smoke: setup-dev ## 60 s of Locust against an own platform; exit code by SLO
 	@$(BIN)/python benches/load_smoke.py $(JSON_FLAG)
