@@ -90,7 +90,7 @@ def read_corpus(folder: Path, seed: int, limit: int | None = None) -> Corpus:
 def train(
     encoder: Encoder, encoder_name: str, corpus: Corpus, told: Told = lambda _: None
 ) -> Trained:
-    """The head that ships. Deterministic on one machine; about 2 min for everything on one core."""
+    """The head that ships. The same but for its last digits; about 2 min on one core."""
 
     def encode(what: str, texts: tuple[str, ...]) -> Exact:
         told(f"{len(texts)} texts: {what}")

@@ -47,9 +47,8 @@ def text_safety(
 ) -> None:
     """Train the text-safety head on the multilingual encoder.
 
-    The same seed gives the same file on one machine; on another processor numbers differ in their
-    last digits (the card tells by how much), and what is said to differ from the shipped head shows
-    it.
+    The same seed gives the same head but for its last digits, which the processor's order of sums
+    decides (the card tells by how much); what is said to differ from the shipped head shows it.
     """
     console = Console(stderr=True)
     folder = models or paths.default_out()

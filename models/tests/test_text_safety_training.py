@@ -21,7 +21,7 @@ from inyeon_models import text_safety_data as data
 from inyeon_models import text_safety_figures as figures
 from inyeon_models.cli import app
 from inyeon_models.errors import ConversionError, SourceError
-from inyeon_models.text_safety import HATE, NEITHER, OFFENSIVE, Float, clean, load_head
+from inyeon_models.text_safety import HATE, NEITHER, OFFENSIVE, Float, TextHead, clean, load_head
 from inyeon_models.text_safety_fit import calibration, decide, fit
 from inyeon_models.text_safety_train import choose_points, read_corpus, train
 from inyeon_models.train_cli import SHIPPED, apart_from_shipped
@@ -29,6 +29,7 @@ from inyeon_models.train_cli import SHIPPED, apart_from_shipped
 pytestmark = pytest.mark.unit
 
 WORDS = {HATE: "vermin", OFFENSIVE: "idiot", NEITHER: "picnic"}
+SAME = 1e-3  # the largest weights are above 1; another seed or another text moves them by tenths
 FILLERS = ("the", "old", "train", "was", "late", "again", "today", "we", "said", "so")
 
 
@@ -45,6 +46,13 @@ class BagOfWords:
 
 def sentence(draw: np.random.Generator, label: int) -> str:
     return " ".join([*draw.choice(FILLERS, 6), WORDS[label]])
+
+
+def assert_same(one: TextHead, other: TextHead) -> None:
+    """The same but for last digits: the processor decides the order of sums."""
+    np.testing.assert_allclose(one.weights, other.weights, atol=SAME)
+    np.testing.assert_allclose(one.bias, other.bias, atol=SAME)
+    assert one.points == pytest.approx(other.points, abs=0.011)  # a step of the grid
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +121,7 @@ def test_the_head_learns_and_repeats_itself(made_up: Path) -> None:
     corpus = read_corpus(made_up, seed=1)
     first = train(BagOfWords(), "bag@1", corpus, told.append)
     again = train(BagOfWords(), "bag@1", read_corpus(made_up, seed=1))
-    assert first.file == again.file and first.figures == again.figures
+    assert_same(first.head, again.head)
     assert first.figures["tweets"]["macro_f1"] > 0.95
     assert first.figures["hatecheck"]["by_functionality"]["plain_nh"]["share"] == 1.0
     assert first.figures["korean"]["texts"] == 30 and first.figures["word_lists"]["en"]
@@ -134,7 +142,7 @@ def test_the_suite_and_the_transfer_language_are_never_learned(made_up: Path) ->
     suite = data.Suite(("x",) * 2, np.array([True, False]), ("f", "f"), ("t", "t"))
     changed = type(other)(other.tweets, other.tweets, suite, other.everyday, {})
     first, second = train(BagOfWords(), "b", corpus), train(BagOfWords(), "b", changed)
-    assert first.head.version == second.head.version
+    assert_same(first.head, second.head)
 
 
 def test_a_class_without_a_row_is_refused() -> None:
@@ -217,19 +225,20 @@ def test_no_row_of_the_suite_is_among_the_texts_that_are_learned(real_data: Path
     assert len(suite) > 3_000 and not suite & learned
 
 
+@pytest.mark.timeout(400)  # 6,000 sentences at 2 ms, on a shared machine ten times that
 def test_a_slice_of_the_real_data_gives_the_same_head_twice(
     real_data: Path, built: Path, tmp_path: Path
 ) -> None:
-    files = []
+    heads = []
     for name in ("a.npz", "b.npz"):
-        command = ["train", "text-safety", "--limit", "400", "--data", str(real_data), "--json"]
+        command = ["train", "text-safety", "--limit", "200", "--data", str(real_data), "--json"]
         where = ["--models", str(built), "--out", str(tmp_path / name)]
         found = CliRunner().invoke(app, [*command, *where])
         assert found.exit_code == 0, found.output
-        files.append((tmp_path / name).read_bytes())
-    assert files[0] == files[1]
+        heads.append(load_head(tmp_path / name)[0])
+    assert_same(heads[0], heads[1])
     measured = json.loads((tmp_path / "a.json").read_text("utf-8"))
-    assert measured["limit"] == 400 and measured["tweets"]["auc_harm"] > 0.75
+    assert measured["limit"] == 200 and measured["tweets"]["auc_harm"] > 0.75
     assert measured["encoder"].startswith("text-encoder@usem3")
 
 
