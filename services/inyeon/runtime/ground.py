@@ -30,6 +30,13 @@ from inyeon.runtime.store.port import Store
 from inyeon.runtime.store.sql import SqlStore, open_service_store
 
 MAINTAIN_EVERY_S = 60.0  # the shortest retention is 10 min: records outlive it by a tenth at most
+# A replica that is back is asked again within a second. gRPC waits up to 120 s by default, and all
+# that time people whose streams are there would not be told.
+_PEERS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +68,8 @@ class SharedGround:
         self._settings = settings
         self._keyring = keyring
         self._relay_metrics = RelayMetrics(self.metrics)
-        self._channels = {a: grpc.aio.insecure_channel(a) for a in dict.fromkeys(settings.peers)}
+        addresses = dict.fromkeys(settings.peers)
+        self._channels = {a: grpc.aio.insecure_channel(a, options=_PEERS) for a in addresses}
         self.closers.append(self._close_channels)
 
     @classmethod
