@@ -117,8 +117,13 @@ class Bench:
             env=os.environ | {"INYEON_KAFKA_SERVERS": json.dumps(self.servers)},
             stdout=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(PATIENCE_S):
-            said, _ = await child.communicate()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                said, _ = await child.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
         assert child.returncode == 0
         return json.loads(said)
 
