@@ -86,8 +86,13 @@ class Platform:
         )
         shared = Shared(stack, folder / "data", folder / "keys", secrets.token_hex(32))
         self._members = plan(replicas, shared, free_ports)
-        # People meet again at once, or a few of them would soon have met everybody.
-        extra = {"INYEON_MATCHING_REMATCH_HORIZON_S": "0", "INYEON_LOG_LEVEL": "INFO"}
+        # Anybody meets anybody at once, and again: a few people would soon have met everybody, and
+        # a recovery that waits for somebody of like interests would measure that.
+        extra = {
+            "INYEON_MATCHING_REMATCH_HORIZON_S": "0",
+            "INYEON_MATCHING_MIN_SIMILARITY": "0",
+            "INYEON_LOG_LEVEL": "INFO",
+        }
         self.processes = [ServiceProcess(one, self.logs, extra) for one in self._members]
         self._engines = engines
 
