@@ -26,7 +26,7 @@ from inyeon_stack import EngineMissing, KafkaCluster, Postgres, Triton
 
 PARTS = ("log", "idle", "embedding", "image")
 EMBEDDINGS_PER_S, IMAGES_PER_S = 200.0, 5.0
-FOR_S = 30.0
+FOR_S = 20.0  # 4,000 devices; a replica of moderation takes 5,000
 
 
 def main() -> int:

@@ -1,11 +1,12 @@
 """Simulated devices that escalate, and wait for the directive that follows.
 
 Scores and embeddings are made up, no picture is behind them; where an image is asked for each sends
-a drawing of ours. The policy is the shipped one with short waits, so that a device can escalate
-again after a second; thresholds, banks and marks are the shipped ones.
+a drawing of ours. The policy is the shipped one with a short first wait, so that many devices are
+CLEAR soon; thresholds, banks and marks are the shipped ones.
 
-Open loop: the moment a window was due counts, not the moment it was sent. A window that was due
-while no device was ready is sent by the next one that is, and its wait counts.
+Every device is open and CLEAR beforehand and escalates once, as people do: two unsure windows a
+second apart, of which the second one raises. Open loop: the moment at which that one was due
+counts, not the moment it was sent.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from inyeon_protos.moderation.v1 import review_pb2, review_pb2_grpc, safety_pb2,
 
 MODELS = Path(os.environ.get("INYEON_MODELS_DIR") or "build/models").resolve()
 ANSWER_S = 10.0  # a directive that takes longer is a drop
+BETWEEN_S = 1.0  # windows of a device
+OPENED_TOGETHER = 128
 STEP_S = 0.3  # between two quiet windows: two of them earn the 0.5 s of the bench's policy
 EXPLICIT = [0.0, 0.0, 0.1, 0.9, 0.0]
 UNSURE = [0.0, 0.0, 0.4, 0.6, 0.0]
@@ -67,11 +70,11 @@ class Load:
 
 
 def bench_policy(*, images: bool = False) -> str:
-    """The shipped policy with short waits, as YAML. With `images` evidence is on and the head is
-    never certain, so that every escalation ends in a picture."""
+    """The shipped policy with a short first wait, as YAML. With `images` evidence is on and the
+    head is never certain, so that every escalation ends in a picture."""
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["name"] = "bench"
-    policy["clearing"] |= {"clear_s": 0.5, "first_clear_s": 0.5}
+    policy["clearing"] |= {"first_clear_s": 0.5}
     policy["end_match_after_s"] = None
     if images:
         opinions = policy["second_opinion"]
@@ -104,7 +107,7 @@ def embedding(seed: int, noise: float = 0.0) -> vector_pb2.Vector:
 
 
 class BenchDevice:
-    """One simulated device on Observe: escalates, waits for the directive, becomes quiet again."""
+    """One simulated device on Observe: becomes CLEAR, escalates, waits for the directive."""
 
     def __init__(
         self, channel: grpc.aio.Channel, token: str, seed: int, jpeg: bytes | None = None
@@ -130,9 +133,9 @@ class BenchDevice:
         await self._call.write(safety_pb2.ObserveRequest(control=control))
         await self._call.read()
         self._reading = asyncio.create_task(self._read())
-        await self.recover()
+        await self._settle()
 
-    async def recover(self) -> None:
+    async def _settle(self) -> None:
         """Quiet windows until CLEAR."""
         while not self._clear.is_set():
             await self.send(QUIET)
@@ -148,7 +151,6 @@ class BenchDevice:
 
     async def escalate(self, load: Load, due_s: float) -> None:
         """The last window of an escalation, and what comes of it."""
-        self._clear.clear()
         while not self._directives.empty():
             self._directives.get_nowait()
         await self.send(UNSURE, last=True)
@@ -213,12 +215,12 @@ async def drive(
     *,
     per_s: float,
     seconds: float,
-    devices: int,
     seed: int = 1,
     jpeg: bytes | None = None,
 ) -> Load:
-    """Escalations at a steady rate over many devices; returns when the last one is answered or
-    dropped."""
+    """Escalations at a steady rate, each of another device; returns when the last one is answered
+    or dropped."""
+    devices = int(per_s * seconds)
     load = Load()
     async with AsyncExitStack() as stack:
         channels = [
@@ -228,34 +230,29 @@ async def drive(
             BenchDevice(channels[n % 4], token_of(f"bench-{uuid.uuid4().hex[:12]}"), seed, jpeg)
             for n in range(devices)
         ]
-        for at in range(0, devices, 32):
-            await asyncio.gather(*(device.open() for device in made[at : at + 32]))
+        for at in range(0, devices, OPENED_TOGETHER):
+            opening = made[at : at + OPENED_TOGETHER]
+            await asyncio.gather(*(device.open() for device in opening))
         for device in made:
             stack.push_async_callback(device.close)
         progress(f"{devices} devices are open")
-        await _offer(made, load, per_s, seconds)
+        await _offer(made, load, per_s)
     return load
 
 
-async def _offer(devices: list[BenchDevice], load: Load, per_s: float, seconds: float) -> None:
-    ready: asyncio.Queue[BenchDevice] = asyncio.Queue()
-    for device in devices:
-        await device.prepare()
-        ready.put_nowait(device)
-
-    async def one(device: BenchDevice, due_s: float) -> None:
-        await device.escalate(load, due_s)
-        await device.recover()
-        await device.prepare()
-        ready.put_nowait(device)
-
-    began_s = time.perf_counter()
+async def _offer(devices: list[BenchDevice], load: Load, per_s: float) -> None:
+    began_s = time.perf_counter() + BETWEEN_S
     async with asyncio.TaskGroup() as group:
-        for number in range(int(per_s * seconds)):
-            due_s = began_s + number / per_s
-            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-            load.offered += 1
-            group.create_task(one(await ready.get(), due_s))
+        for number, device in enumerate(devices):
+            group.create_task(_once(device, load, began_s + number / per_s))
+
+
+async def _once(device: BenchDevice, load: Load, due_s: float) -> None:
+    await asyncio.sleep(max(0.0, due_s - BETWEEN_S - time.perf_counter()))
+    await device.prepare()
+    await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+    load.offered += 1
+    await device.escalate(load, due_s)
 
 
 async def confirm_one(address: str, token_of: TokenOf, *, seed: int = 1) -> float:

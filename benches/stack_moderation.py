@@ -80,7 +80,7 @@ async def embedding_rows(folder: Path, engines: Engines, per_s: float, for_s: fl
         address, token_of = moderation.address, moderation.token_of
         effective_s = await confirm_one(address, token_of)
         progress(f"escalations with bank and head: {per_s:g}/s for {for_s:g} s")
-        load = await drive(address, token_of, per_s=per_s, seconds=for_s, devices=2 * int(per_s))
+        load = await drive(address, token_of, per_s=per_s, seconds=for_s)
     name = "confirmed case matches after"
     return [
         Row(BENCH, name, effective_s, "s", EFFECTIVE_BAR_S, "lower"),
@@ -97,7 +97,6 @@ async def image_rows(folder: Path, engines: Engines, per_s: float, for_s: float)
             moderation.token_of,
             per_s=per_s,
             seconds=for_s,
-            devices=8 * int(per_s),
             jpeg=picture(),
         )
     return _rows_of(load, f"escalation, one image vote at {per_s:g}/s")
