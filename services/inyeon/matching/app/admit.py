@@ -11,7 +11,7 @@ from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts
 from inyeon.matching.app.state import tell_waiting
 from inyeon.matching.domain.pool import Bar, Standing
-from inyeon.matching.domain.tickets import Ticket
+from inyeon.matching.domain.tickets import Ticket, TicketEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ async def admit(desk: Desk, read: Sequence[Ticket | EndedTicket]) -> None:
     }
     if fresh:
         await _take_in(desk, list(fresh.values()))
+    for entry in read:
+        if isinstance(entry, Ticket) and entry.ticket_id not in over and _is_second(desk, entry):
+            await _end_unheard(desk, entry)
 
 
 def standing(facts: Facts, desk: Desk) -> Standing:
@@ -54,6 +57,21 @@ def _is_new(desk: Desk, ticket: Ticket) -> bool:
     return ticket.pool == desk.pool and desk.hall.pool.of_user(ticket.user_id) is None
 
 
+def _is_second(desk: Desk, ticket: Ticket) -> bool:
+    """Its sender saw the log fail, or another replica took it: the user has another ticket."""
+    waiting = desk.hall.pool.of_user(ticket.user_id)
+    return (
+        ticket.pool == desk.pool and waiting is not None and waiting.ticket_id != ticket.ticket_id
+    )
+
+
+async def _end_unheard(desk: Desk, ticket: Ticket) -> None:
+    """Ends a ticket without a word: what its user waits with, or has met by, goes on."""
+    if await desk.book.end_ticket(ticket, TicketEnd.CANCELLED, desk.clock.now()):
+        desk.meter.ticket_over(TicketEnd.CANCELLED)
+    desk.hall.drop(ticket)
+
+
 def _remove(desk: Desk, ended: EndedTicket) -> None:
     ticket = desk.hall.ticket_of(ended.user_id)
     if ticket is not None and ticket.ticket_id == ended.ticket_id:
@@ -65,8 +83,10 @@ async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
     over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
     for ticket in tickets:
         known = facts.get(ticket.user_id, Facts())
-        if ticket.ticket_id in over or known.in_match:
+        if ticket.ticket_id in over:
             desk.hall.drop(ticket)
+        elif known.in_match:
+            await _end_unheard(desk, ticket)
         else:
             await _add(desk, ticket, known)
 
@@ -76,7 +96,7 @@ async def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
     bars = [Bar(other, moment(desk, at, math.inf)) for other, at in (facts.bars or {}).items()]
     started = desk.started(desk.clock.now() - ticket.created_at)
     if not hall.pool.add(ticket, now, started, standing(facts, desk), bars):
-        return  # the user has another ticket here; this one expires unheard
+        return  # the user has another ticket here
     hall.arrive(ticket)
     sign = hall.signs.get(ticket.user_id)
     if sign is not None:

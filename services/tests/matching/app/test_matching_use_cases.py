@@ -351,6 +351,19 @@ async def test_what_a_former_owner_did_before_it_knew_does_not_end_the_new_one(
     assert meetings.of_user("bob") is None
 
 
+async def test_a_second_ticket_of_a_user_ends_without_a_word(scene: Scene) -> None:
+    """Its sender saw the log fail and tried again, but the log has both."""
+    await scene.person("ana")
+    first = scene.desk.hall.pool.of_user("ana")
+    assert first is not None
+    scene.teller.heard.clear()
+    second = replace(first, ticket_id="second")
+    await admit(scene.desk, [second])
+    assert scene.desk.hall.pool.of_user("ana") is first
+    assert await scene.desk.book.ended(["second", first.ticket_id]) == {"second"}
+    assert scene.teller.heard == []
+
+
 async def test_an_old_verdict_does_not_undo_a_newer_one(scene: Scene) -> None:
     await scene.person("ana")
     await apply_verdict(scene.desk, "ana", Verdict.PROTECT, version=5)
