@@ -109,12 +109,13 @@ class PlatformLevel:
     async def fault(
         self, what: str, make: Callable[[], Awaitable[object]], *, from_its_end: bool = False
     ) -> float:
-        """Makes a fault; seconds until somebody new was matched, from its beginning or its end."""
+        """Makes a fault; seconds until somebody new was matched after it was over, from its
+        beginning or its end. Raises TimeoutError."""
         since_s = self.history.add(Kind.FAULT, what).at_s
         await make()
-        if from_its_end:
-            since_s = self.history.add(Kind.FAULT, f"end of {what}").at_s
-        return await self.meets_after(since_s, what)
+        end_s = self.history.add(Kind.FAULT, f"end of {what}").at_s
+        took_s = await self.meets_after(end_s, what)
+        return took_s if from_its_end else end_s - since_s + took_s
 
     async def meets_after(self, since_s: float, what: str) -> float:
         """Seconds from then until somebody was told of a match. Raises TimeoutError."""
