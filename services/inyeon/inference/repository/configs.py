@@ -32,7 +32,6 @@ JUDGE_BATCH = 64
 # Inception takes 130 ms on two cores: 16 waiting are 2 s; who waits 5 s has no use for it.
 IMAGE_QUEUE = Queue(delay_us=5_000, size=16, timeout_us=5_000_000)
 IMAGE_BATCH = 4
-IMAGE_THREADS = 2
 
 
 def judge_config(head: ContentHead) -> str:
@@ -63,8 +62,8 @@ def image_config(model: ImageModel, labels: Sequence[str], backend: Backend) -> 
         group.kind = pb.ModelInstanceGroup.KIND_CPU
     else:
         config.default_model_filename = "model.onnx"
-        config.parameters["intra_op_thread_count"].string_value = str(IMAGE_THREADS)
         config.parameters["inter_op_thread_count"].string_value = "1"
+    config.parameters["intra_op_thread_count"].string_value = str(model.threads)
     shape = [model.side, model.side, 3]
     _tensors(config.input, {"pictures": ("FP32", shape)})
     _tensors(config.output, {"probabilities": ("FP32", [len(labels)])})

@@ -27,6 +27,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+# Before numpy is loaded: OpenBLAS's threads spin for some 80 ms after every product, a third of a
+# core for the known answers alone, and on a busy machine a product waits for the slowest of them.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import numpy as np
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
@@ -34,9 +38,6 @@ MAX_ENTRIES = 200_000
 MAX_TOTAL = 400_000  # 102 MB: two full platforms, or many small ones
 MAX_SCOPES = 64
 MAX_FEEDS = 4  # put under way at once; the oldest is dropped, its feeder starts again
-# OpenBLAS splits larger products over threads and waits for each: on a busy machine that is 47 ms
-# at p95 where blocks take 0.3. It does not split below 65,536 * 4 multiplications.
-BLOCK = 262_144
 TINY = 1e-12
 
 Generation = tuple[int, int]
@@ -61,7 +62,7 @@ class Bank:
     def search(self, embeddings: Any) -> list[tuple[Any, Any]]:
         """For each row the nearest entry of each bank: names (k, 2), similarities (k,)."""
         length = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), TINY)
-        table = blockwise(self.vectors, (embeddings / length).T)
+        table = self.vectors @ (embeddings / length).T
         return [self._hits(table[:, row]) for row in range(len(embeddings))]
 
     def _hits(self, similarities: Any) -> tuple[Any, Any]:
@@ -83,9 +84,9 @@ class Head:
         """(n, classes) of (n, dims)."""
         value = embeddings
         for weight, bias in self.layers[:2]:
-            value = np.maximum(blockwise(value, weight.T) + bias, np.float32(0.0))
+            value = np.maximum(value @ weight.T + bias, np.float32(0.0))
         weight, bias = self.layers[2]
-        logits = (blockwise(value, weight.T) + bias).astype(np.float64)
+        logits = (value @ weight.T + bias).astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -206,13 +207,6 @@ class TritonPythonModel:
             or sum(len(bank.names) for bank in self.banks.values()) > MAX_TOTAL
         ):
             self.banks.popitem(last=False)
-
-
-def blockwise(left: Any, right: Any) -> Any:
-    """left @ right, in blocks of rows that one thread computes."""
-    rows = max(1, min(128, BLOCK // right.size))
-    made = [left[start : start + rows] @ right for start in range(0, len(left), rows)]
-    return np.concatenate([np.zeros((0, right.shape[1]), np.float32), *made])
 
 
 def count(received: dict[int, Any]) -> int:

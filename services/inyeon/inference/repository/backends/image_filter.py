@@ -6,6 +6,7 @@ in [0, 1] -> probabilities (n, classes). The requests of one batch run as one.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -20,7 +21,9 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         folder = os.path.join(args["model_repository"], args["model_version"])
         options = ort.SessionOptions()
-        options.intra_op_num_threads = int(os.environ.get("INYEON_IMAGE_THREADS", "2"))
+        parameters = json.loads(args["model_config"])["parameters"]
+        threads = parameters["intra_op_thread_count"]["string_value"]
+        options.intra_op_num_threads = int(threads)
         options.inter_op_num_threads = 1
         # idle threads that spin cost six times the work itself
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
