@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--seconds", type=float, default=FOR_S, help="of each load of escalations")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the engines, as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="inyeon-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL runs as another user where we are root

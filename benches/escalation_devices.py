@@ -70,8 +70,9 @@ class Load:
 
 
 def bench_policy(*, images: bool = False) -> str:
-    """The shipped policy with a short first wait, as YAML. With `images` evidence is on and the
-    head is never certain, so that every escalation ends in a picture."""
+    """The shipped policy with a short first wait, as YAML. With `images` evidence is on, the
+    head is never certain, so that every escalation ends in a picture, and what both image models
+    call the bench's picture, harmless, is what protects."""
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["name"] = "bench"
     policy["clearing"] |= {"first_clear_s": 0.5}
@@ -82,6 +83,7 @@ def bench_policy(*, images: bool = False) -> str:
         opinions["banks"] = []
         for mark in opinions["head"]:
             mark |= {"protect_from": 1.0, "clear_below": 1e-9}
+        opinions["image"][0] |= {"classes": ["Neutral"], "protect_from": 0.7}
     return yaml.safe_dump(policy)
 
 
@@ -300,6 +302,6 @@ async def _probe(device: BenchDevice, seen: Load) -> None:
 
 
 def picture() -> bytes:
-    """A drawing of ours as JPEG, which both image models call one."""
+    """A drawing of ours as JPEG, which both image models call neutral (0.98 and 1.0)."""
     _, jpeg = cv2.imencode(".jpg", drawing(3, 320)[:, :, ::-1])
     return bytes(jpeg)
