@@ -11,6 +11,8 @@ Backend = Literal["onnxruntime", "python"]
 """What runs the image models in tritonserver: its ONNX backend, or onnxruntime in Python."""
 
 JUDGE: Final = "embedding_judge"
+JUDGE_BATCH = 64
+"""Embeddings that the judge takes at once."""
 SESSION_ENCODER = "session_encoder"
 """Reserved: matching's session encoder. Nothing is exported under this name yet."""
 

@@ -22,9 +22,17 @@ from tritonclient.utils import InferenceServerException
 
 from inyeon.inference import wire
 from inyeon.inference.banks import Banks, Generation
-from inyeon.inference.catalogue import IMAGE_MODELS, JUDGE, LABELS, ImageModel, ModelName
+from inyeon.inference.catalogue import (
+    IMAGE_MODELS,
+    JUDGE,
+    JUDGE_BATCH,
+    LABELS,
+    ImageModel,
+    ModelName,
+)
 from inyeon.inference.engine import Models
 from inyeon.inference.errors import BANK_BEHIND, ModelFailed, unavailable
+from inyeon.inference.gathering import Gathering
 from inyeon.inference.pictures import model_input
 from inyeon.inference.port import BankHit, EmbeddingAnswer, ImageVote
 from inyeon.runtime.clock import Clock
@@ -69,13 +77,14 @@ class TritonEngine:
         self._newest = self._banks
         self._known_hits: tuple[BankHit, ...] = ()
         self._feeding: asyncio.Task[None] | None = None
+        self._together = Gathering(self._judged, JUDGE_BATCH)
 
     @property
     def remote(self) -> bool:
         return True
 
     async def judge(self, embedding: Float, budget_s: float) -> EmbeddingAnswer:
-        judgement = await self._judged(embedding, budget_s)
+        judgement = await self._together.one(embedding, budget_s)
         head = self._models.head
         models = (head.model, f"bank@{judgement.generation.number}")
         return EmbeddingAnswer(judgement.hits, head.labels, judgement.probabilities, models)
@@ -92,7 +101,7 @@ class TritonEngine:
         canaries = self._models.canaries
         if model == JUDGE:
             embedding = canaries.embedding()
-            judgement = await self._judged(embedding, budget_s)
+            (judgement,) = await self._judged([embedding], budget_s)
             canaries.head.check(model, judgement.probabilities)
             return self._check_hits(judgement)
         image = next(known for known in IMAGE_MODELS if known.name == model)
@@ -115,26 +124,29 @@ class TritonEngine:
             await client.close()
 
     async def close(self) -> None:
+        await self._together.close()
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.gather(self._feeding, return_exceptions=True)
         await self.renew()
 
-    async def _judged(self, embedding: Float, budget_s: float) -> wire.Judgement:
+    async def _judged(self, embeddings: Sequence[Float], budget_s: float) -> list[wire.Judgement]:
         """By our banks or newer ones, after feeding the server where it must be."""
         ends_at = self._clock.monotonic() + budget_s
-        judgement = await self._judgement(embedding, budget_s)
-        if judgement.generation < self._banks.generation:
+        judgements = await self._judgements(embeddings, budget_s)
+        if any(one.generation < self._banks.generation for one in judgements):
             await self._feed(ends_at - self._clock.monotonic())
-            judgement = await self._judgement(embedding, ends_at - self._clock.monotonic())
-        self._require_bank(judgement)
-        return judgement
+            judgements = await self._judgements(embeddings, ends_at - self._clock.monotonic())
+        for judgement in judgements:
+            self._require_bank(judgement)
+        return judgements
 
-    async def _judgement(self, embedding: Float, budget_s: float) -> wire.Judgement:
-        space = self._models.head.space
-        inputs = wire.judge_inputs(space, self._scope, embedding)
+    async def _judgements(
+        self, embeddings: Sequence[Float], budget_s: float
+    ) -> list[wire.Judgement]:
+        inputs = wire.judge_inputs(self._models.head.space, self._scope, embeddings)
         result = await self._infer(JUDGE, inputs, wire.JUDGE_OUTPUTS, budget_s)
-        return wire.read_judgement(result, len(LABELS))
+        return wire.read_judgements(result, len(embeddings), len(LABELS))
 
     def _require_bank(self, judgement: wire.Judgement) -> None:
         ours = self._banks

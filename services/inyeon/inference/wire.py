@@ -38,15 +38,16 @@ class Judgement:
     generation: Generation
 
 
-def judge_inputs(space: SpaceId, scope: str, embedding: Float) -> list[Any]:
-    """Asks for a judgement of a (dims,) embedding by the banks of `scope`."""
-    return [_input("EMBEDDING", embedding[None].astype(np.float32)), *ask_inputs(space, scope)]
+def judge_inputs(space: SpaceId, scope: str, embeddings: Sequence[Float]) -> list[Any]:
+    """Asks for a judgement of each (dims,) embedding by the banks of `scope`."""
+    rows = np.stack(embeddings).astype(np.float32)
+    return [_input("EMBEDDING", rows), *ask_inputs(space, scope, len(rows))]
 
 
-def ask_inputs(space: SpaceId, scope: str) -> list[Any]:
+def ask_inputs(space: SpaceId, scope: str, rows: int = 1) -> list[Any]:
     """Asks which generation of the scope's banks is searched."""
     names = [f"{space.model}@{space.version}", scope]
-    return [_input("SPACE", np.array([names], dtype=np.object_))]
+    return [_input("SPACE", np.array([names] * rows, dtype=np.object_))]
 
 
 def put_parts(banks: Banks, scope: str) -> Iterator[list[Any]]:
@@ -74,15 +75,18 @@ def wanted(names: Sequence[str]) -> list[Any]:
     return [InferRequestedOutput(name) for name in names]
 
 
-def read_judgement(result: Any, classes: int) -> Judgement:
-    """Checks a judgement; raises ModelFailed."""
-    probabilities = _probabilities(result, "PROBABILITIES", (1, classes))[0]
-    near = _tensor(result, "HIT_SIMILARITIES", np.float32, (1, None))[0]
-    names = _tensor(result, "HIT_NAMES", np.object_, (1, len(near), 2))[0]
+def read_judgements(result: Any, rows: int, classes: int) -> list[Judgement]:
+    """Checks a judgement of each row; raises ModelFailed."""
+    probabilities = _probabilities(result, "PROBABILITIES", (rows, classes))
+    near = _tensor(result, "HIT_SIMILARITIES", np.float32, (rows, None))
+    names = _tensor(result, "HIT_NAMES", np.object_, (rows, near.shape[1], 2))
     if not np.isfinite(near).all() or (np.abs(near) > SIMILARITY_BOUND).any():
         raise ModelFailed("HIT_SIMILARITIES holds a number that is no cosine")
-    hits = [_hit(name, float(value)) for name, value in zip(names, near, strict=True)]
-    return Judgement(probabilities, tuple(hits), read_generation(result))
+    generations = _tensor(result, "GENERATION", np.int64, (rows, 2)).tolist()
+    return [
+        Judgement(probabilities[row], _hits(names[row], near[row]), Generation(*generations[row]))
+        for row in range(rows)
+    ]
 
 
 def read_generation(result: Any) -> Generation:
@@ -118,6 +122,10 @@ def _tensor(
     if values.dtype != np.dtype(dtype) or not fits:
         raise ModelFailed(f"{name} is {values.dtype} {values.shape}, not {shape}")
     return np.asarray(values)
+
+
+def _hits(names: NDArray[Any], near: NDArray[Any]) -> tuple[BankHit, ...]:
+    return tuple(_hit(name, float(value)) for name, value in zip(names, near, strict=True))
 
 
 def _hit(name: NDArray[Any], similarity: float) -> BankHit:

@@ -254,6 +254,7 @@ class _Bank:
         self.names: list[str] = []
         self.puts = 0
         self.deaf = False
+        self.judged: list[int] = []
 
     def __call__(self, request: Any, context: Any) -> Any:
         names = [tensor.name for tensor in request.inputs]
@@ -262,11 +263,17 @@ class _Bank:
         generation = np.asarray([[self.generation.number, self.generation.digest]], np.int64)
         if "EMBEDDING" not in names:
             return self.response(GENERATION=generation)
+        rows = request.inputs[names.index("EMBEDDING")].shape[0]
+        self.judged.append(rows)
         found = [["b", name] for name in self.names[:1]]
-        hits = np.asarray(found, dtype=object).reshape(1, len(found), 2)
-        near = np.full((1, len(found)), 0.5, np.float32)
-        named = {"HIT_NAMES": hits, "HIT_SIMILARITIES": near, "GENERATION": generation}
-        return self.response(**{**WHOLE, **named})
+        hits = np.asarray(found * rows, dtype=object).reshape(rows, len(found), 2)
+        near = np.full((rows, len(found)), 0.5, np.float32)
+        return self.response(
+            PROBABILITIES=PROBABILITIES.repeat(rows, axis=0),
+            HIT_NAMES=hits,
+            HIT_SIMILARITIES=near,
+            GENERATION=generation.repeat(rows, axis=0),
+        )
 
     def _put(self, request: Any, names: list[str]) -> None:
         self.puts += 1
@@ -293,6 +300,16 @@ async def test_a_server_that_forgot_is_fed_once_for_all_who_ask(
     answers = await asyncio.gather(*(engine.judge(vector(0), BUDGET_S) for _ in range(8)))
     assert server.puts == 2
     assert all(answer.models[-1] == "bank@7" and answer.hits for answer in answers)
+
+
+async def test_those_who_ask_at_the_same_time_ask_as_one(
+    fake_triton: Any, engine: TritonEngine, response: Any, models: Models, vector: Vector
+) -> None:
+    server = _Bank(models, response)
+    fake_triton[0].answer = server
+    answers = await asyncio.gather(*(engine.judge(vector(n), BUDGET_S) for n in range(70)))
+    assert server.judged == [64, 6]
+    assert all(answer.scores.shape == (5,) for answer in answers)
 
 
 async def test_a_newer_generation_of_another_feeder_is_left_alone(

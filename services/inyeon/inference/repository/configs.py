@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from inyeon.inference.catalogue import JUDGE, Backend, ImageModel
+from inyeon.inference.catalogue import JUDGE, JUDGE_BATCH, Backend, ImageModel
 from inyeon.inference.head import ContentHead
 
 pb: Any = model_config_pb2  # its classes are made at run time
@@ -28,7 +28,6 @@ class Queue:
 # Judging is 0.1 ms: half a millisecond gathers a batch under load and nobody notices it without.
 # 1,024 waiting at 2,000/s are half a second; 2 s leave room for the parts of a bank.
 JUDGE_QUEUE = Queue(delay_us=500, size=1024, timeout_us=2_000_000)
-JUDGE_BATCH = 64
 # Inception takes 130 ms on two cores: 16 waiting are 2 s; who waits 5 s has no use for it.
 IMAGE_QUEUE = Queue(delay_us=5_000, size=16, timeout_us=5_000_000)
 IMAGE_BATCH = 4

@@ -5,14 +5,14 @@ numbers are head.npz beside this file; banks are in this process's memory and co
 requests, so a restarted server has generation 0 0 and is fed again by whoever asks it. Every feeder
 names a scope: platforms that share a server (production, canary, tests) do not mix their cases.
 
-judge  EMBEDDING (1, dims) float32, SPACE (1, 2) texts "model@version" and scope
-       -> PROBABILITIES (1, classes), HIT_NAMES (1, k, 2) bank and entry id,
-       HIT_SIMILARITIES (1, k), GENERATION (1, 2) int64 number and digest of the bank that was
+judge  EMBEDDING (n, dims) float32, SPACE (n, 2) texts "model@version" and scope, the same in all
+       rows -> PROBABILITIES (n, classes), HIT_NAMES (n, k, 2) bank and entry id,
+       HIT_SIMILARITIES (n, k), GENERATION (n, 2) int64 number and digest of the bank that was
        searched; k banks, maybe 0
-put    SPACE; BANK_HEADER (1, 5) int64 number, digest, part, parts, entries; BANK_VECTORS
+put    SPACE (1, 2); BANK_HEADER (1, 5) int64 number, digest, part, parts, entries; BANK_VECTORS
        (1, n, dims) float32 of length 1, in order of bank, BANK_NAMES (1, n, 2); without entries
        the header alone -> GENERATION
-ask    SPACE alone -> GENERATION
+ask    SPACE (1, 2) alone -> GENERATION
 
 Parts may come from several feeders at once: they are kept by generation. The whole replaces the
 scope's bank only if its generation is higher. Above MAX_TOTAL entries in all, the scope that was
@@ -113,11 +113,11 @@ class TritonPythonModel:
             try:
                 scope = self.scope(request)
                 if has(request, "EMBEDDING"):
-                    judged.setdefault(scope, []).append((place, self.embedding(request)))
+                    judged.setdefault(scope, []).append((place, self.embeddings(request)))
                     continue
                 if has(request, "BANK_HEADER"):
                     self.put(scope, request)
-                responses[place] = self.answer(self.bank(scope), {})
+                responses[place] = self.answer(self.bank(scope), 1, {})
             except Refused as error:
                 responses[place] = refusal(error)
         for scope, rows in judged.items():
@@ -127,28 +127,32 @@ class TritonPythonModel:
 
     def judge(self, bank: Bank, judged: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         """All rows of one scope in one product."""
-        rows = np.stack([row for _, row in judged])
+        rows = np.concatenate([some for _, some in judged])
         probabilities, hits = self.head.probabilities(rows), bank.search(rows)
-        for number, (place, _) in enumerate(judged):
-            names, near = hits[number]
-            tensors = {"PROBABILITIES": probabilities[number]}
+        start = 0
+        for place, some in judged:
+            mine = slice(start, start + len(some))
+            names, near = (np.stack(each) for each in zip(*hits[mine], strict=True))
+            tensors = {"PROBABILITIES": probabilities[mine]}
             tensors |= {"HIT_NAMES": names, "HIT_SIMILARITIES": near}
-            yield place, self.answer(bank, tensors)
+            yield place, self.answer(bank, len(some), tensors)
+            start = mine.stop
 
-    def answer(self, bank: Bank, tensors: dict[str, Any]) -> Any:
-        tensors = {**tensors, "GENERATION": np.array(bank.generation, dtype=np.int64)}
-        made = [pb_utils.Tensor(name, value[None]) for name, value in tensors.items()]
+    def answer(self, bank: Bank, rows: int, tensors: dict[str, Any]) -> Any:
+        generation = np.array([bank.generation] * rows, dtype=np.int64)
+        tensors = {**tensors, "GENERATION": generation}
+        made = [pb_utils.Tensor(name, np.ascontiguousarray(v)) for name, v in tensors.items()]
         return pb_utils.InferenceResponse(output_tensors=made)
 
-    def embedding(self, request: Any) -> Any:
-        rows = tensor(request, "EMBEDDING", (1, self.head.dims))
+    def embeddings(self, request: Any) -> Any:
+        rows = tensor(request, "EMBEDDING", (None, self.head.dims))
         if not np.isfinite(rows).all():
             raise Refused("EMBEDDING holds a number that is not finite")
-        return rows[0]
+        return rows
 
     def scope(self, request: Any) -> str:
         """Who asks, after the space was found to be the head's."""
-        names = tensor(request, "SPACE", (1, 2))[0].tolist()
+        names = tensor(request, "SPACE", (None, 2))[0].tolist()
         space, scope = (bytes(name).decode("utf-8", "replace") for name in names)
         if space != self.head.space:
             raise Refused(f"SPACE is {space}, the head is for {self.head.space}")
