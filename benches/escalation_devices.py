@@ -29,6 +29,7 @@ import numpy as np
 import yaml
 from figures import progress
 from google.protobuf.duration_pb2 import Duration
+from numpy.typing import NDArray
 
 from inyeon.inference.head import ContentHead
 from inyeon.inference.port import SpaceId
@@ -96,8 +97,7 @@ def space_of_devices() -> SpaceId:
 def embedding(seed: int, noise: float = 0.0) -> vector_pb2.Vector:
     """An embedding of the devices' space: one direction for each seed, with noise around it."""
     known = space_of_devices()
-    direction = np.random.default_rng(seed).normal(size=known.dims)
-    shaken = direction + np.random.default_rng().normal(size=known.dims) * noise
+    shaken = _direction(seed) + _NOISE.normal(size=known.dims) * noise
     steps = np.clip(np.round(shaken / np.abs(shaken).max() * 127), -127, 127).astype(np.int8)
     space = vector_pb2.EmbeddingSpace(
         model=known.model,
@@ -106,6 +106,14 @@ def embedding(seed: int, noise: float = 0.0) -> vector_pb2.Vector:
         encoding=vector_pb2.VECTOR_ENCODING_INT8_SCALED,
     )
     return vector_pb2.Vector(space=space, data=struct.pack("<f", 0.05) + steps.tobytes())
+
+
+@functools.cache
+def _direction(seed: int) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).normal(size=space_of_devices().dims)
+
+
+_NOISE = np.random.default_rng(4)
 
 
 class BenchDevice:
