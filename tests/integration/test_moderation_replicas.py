@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from inyeon.runtime.log.envelope import new_event
@@ -60,6 +61,16 @@ class Replicas:
         """Questions that each worker put to its models."""
         return [models.asked for models in self.models]
 
+    async def knows(self, match_id: str) -> bool:
+        """Moderation has heard of the match: a verdict before that could tell no partner."""
+        url = self.one.settings.database_url.get_secret_value().format(service="moderation")
+        connection = await asyncpg.connect(url)
+        try:
+            found = "SELECT 1 FROM moderation_matches WHERE match_id = $1"
+            return await connection.fetchval(found, match_id) is not None
+        finally:
+            await connection.close()
+
 
 @pytest.fixture
 async def replicas(tmp_path: Path, kafka: Any, postgres: Any) -> AsyncIterator[Replicas]:
@@ -100,6 +111,7 @@ async def pair(replicas: Replicas) -> AsyncIterator[tuple[Any, Any]]:
     match = MatchLive(match_id=person(), user_a=ana, user_b=ben, version=1)
     event = new_event(MATCHES, match.match_id, match, occurred_at=datetime.now(UTC))
     await replicas.one.ground.log.publish([event])
+    await eventually(lambda: replicas.knows(match.match_id))
     async with replicas.one.device(ana) as one, replicas.other.device(ben) as other:
         yield one, other
 
