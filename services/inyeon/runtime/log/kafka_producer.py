@@ -59,7 +59,8 @@ class Publisher:
 
     async def publish(self, records: Sequence[Placed]) -> list[Position]:
         """Appends in order. Raises UnknownTopic, RecordTooLarge, LogUnavailable within PUBLISH_S.
-        A cancelled call is like one without an answer."""
+        A cancelled call is like one without an answer; what becomes of its batch still says whether
+        the client is any good."""
         if self._closed:
             raise LogUnavailable("the log is closed")
         acks = _Acks(len(records), asyncio.get_running_loop())
@@ -67,10 +68,14 @@ class Publisher:
         self._sender.submit(self._send, records, acks)
         try:
             async with asyncio.timeout(PUBLISH_S):
-                positions = await acks.done
+                positions = await asyncio.shield(acks.done)
         except InyeonError:
             raise
+        except asyncio.CancelledError:
+            self._watch(acks)
+            raise
         except Exception as error:
+            acks.done.cancel()
             raise self._failed(error) from error
         finally:
             self._waiting.discard(acks)
@@ -116,6 +121,22 @@ class Publisher:
                 )
         except Exception as error:  # whatever it is, the caller waits for an answer
             acks.fail(error)
+
+    def _watch(self, acks: _Acks) -> None:
+        """Callers may have less time than a batch: a client that is silent for all of them would
+        never be given up."""
+
+        def overdue() -> None:
+            if not acks.done.done():
+                acks.done.set_exception(TimeoutError("nobody waited for the answer any more"))
+
+        def outcome(done: asyncio.Future[list[Position]]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if isinstance(error, Exception) and not isinstance(error, InyeonError):
+                self._failed(error)
+
+        acks.done.add_done_callback(outcome)
+        asyncio.get_running_loop().call_later(PUBLISH_S, overdue)
 
     def _failed(self, error: Exception) -> Exception:
         failure = port_error(error, "not acknowledged")
