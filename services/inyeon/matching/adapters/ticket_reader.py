@@ -16,7 +16,7 @@ from inyeon.matching.app.admit import EndedTicket, admit
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.refusals import WishRefused
 from inyeon.matching.domain.tickets import Ticket
-from inyeon.runtime.errors import Unavailable
+from inyeon.runtime.errors import LogFenced, Unavailable
 from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.envelope import decode, is_type
 from inyeon.runtime.log.poison import PoisonRecord
@@ -89,7 +89,9 @@ async def _commit(member: GroupConsumer, records: Sequence[Record]) -> None:
     last = {(record.topic, record.partition): record.offset for record in records}
     try:
         await member.commit([Position(*place, offset) for place, offset in last.items()])
-    except Unavailable as error:  # they go with the next; a new owner has a new group anyway
+    # Away: they go with the next. Fenced: the group gave this member up while it was cut off; it
+    # joins again and reads them again, which changes nothing. No other owner is in this group.
+    except (Unavailable, LogFenced) as error:
         _log.warning("tickets.not_committed", error=str(error))
 
 
