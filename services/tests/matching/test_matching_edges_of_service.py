@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from inyeon.matching.adapters.consumers import GROUP_EDGES, GROUP_VERDICTS
 from inyeon.matching.settings import MatchingSettings
 from inyeon.runtime.errors import LogFenced, SettingsRefused
 from inyeon.runtime.log.envelope import new_event
-from inyeon.runtime.log.port import NewRecord
+from inyeon.runtime.log.memory import MemoryLog
+from inyeon.runtime.log.port import GroupConsumer, NewRecord, Position
 from inyeon.runtime.log.topics import EDGES, TICKETS, VERDICTS
 from inyeon_protos.events.v1 import events_pb2
 from inyeon_protos.matching.v1 import matching_pb2 as pb
@@ -21,6 +24,7 @@ from inyeon_protos.matching.v1 import matching_pb2 as pb
 pytestmark = pytest.mark.integration
 
 FATES = ("applied", "poison")
+Commit = Callable[[Sequence[Position]], Awaitable[None]]
 
 
 async def seeking(stage: Any, user: str, wish: pb.Wish) -> Any:
@@ -98,6 +102,44 @@ async def test_an_owner_whose_place_in_the_log_is_taken_steps_down_and_owns_anew
                 await asyncio.sleep(0.01)
     bob = await seeking(stage, "bob", wish())
     await bob.hear("queued")
+
+
+class GivingUp(MemoryLog):
+    """Gives the reader of tickets up at its first commit, as a group does with one that was cut
+    off."""
+
+    given_up = 0
+
+    async def join(
+        self,
+        group: str,
+        topics: Sequence[str],
+        start_from: datetime | None = None,
+        member: str = "",
+    ) -> GroupConsumer:
+        joined = await super().join(group, topics, start_from, member)
+        if TICKETS in topics:
+            setattr(joined, "commit", self._refused(joined.commit))  # noqa: B010 - a method
+        return joined
+
+    def _refused(self, commit: Commit) -> Commit:
+        async def refused(positions: Sequence[Position]) -> None:
+            if not self.given_up:
+                self.given_up += 1
+                raise LogFenced("held by another member")
+            await commit(positions)
+
+        return refused
+
+
+async def test_an_owner_that_its_group_gave_up_goes_on(stages: Any, wish: Any) -> None:
+    log = GivingUp()
+    stage = await stages(log)
+    ana = await seeking(stage, "ana", wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+    await seeking(stage, "bob", wish())
+    assert (await ana.hear("matched")).match_id
+    assert log.given_up == 1
 
 
 async def test_the_pool_page_shows_numbers_and_no_people(stage: Any, wish: Any) -> None:
