@@ -25,19 +25,19 @@ from tests.integration.triton_scene import BACK_S, models_dir, own_server, until
 pytestmark = [pytest.mark.integration, pytest.mark.engine("triton")]
 
 BUDGET_S = 5.0
-HONEST = 'tensors = {"PROBABILITIES": probabilities[number]}'
-LYING = 'tensors = {"PROBABILITIES": lie(rows[number], probabilities[number])}'
+HONEST = 'tensors = {"PROBABILITIES": probabilities[mine]}'
+LYING = 'tensors = {"PROBABILITIES": lie(rows[mine], probabilities[mine])}'
 LIES = '''
 
-def lie(row: Any, whole: Any) -> Any:
-    """What an embedding that begins with a number from 1,001 on asks for."""
-    match int(row[0]):
+def lie(rows: Any, whole: Any) -> Any:
+    """What a first embedding that begins with a number from 1,001 on asks for."""
+    match int(rows[0, 0]):
         case 1001:
             return whole * np.float32("nan")
         case 1002:
-            return whole[:0]
+            return whole[:, :0]
         case 1003:
-            return whole[:3]
+            return whole[:, :3]
         case 1004:
             return whole.astype(np.float64)
         case 1005:
@@ -50,7 +50,7 @@ def _teach_to_lie(repository: Path, always: bool = False) -> None:
     path = repository / "embedding_judge" / "1" / "model.py"
     source = path.read_text("utf-8")
     assert source.count(HONEST) == 1
-    lies = LIES.replace("int(row[0])", "1001") if always else LIES
+    lies = LIES.replace("int(rows[0, 0])", "1001") if always else LIES
     path.write_text(source.replace(HONEST, LYING) + lies, "utf-8")
 
 

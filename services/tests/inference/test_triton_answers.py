@@ -308,7 +308,7 @@ async def test_those_who_ask_at_the_same_time_ask_as_one(
     server = _Bank(models, response)
     fake_triton[0].answer = server
     answers = await asyncio.gather(*(engine.judge(vector(n), BUDGET_S) for n in range(70)))
-    assert server.judged == [64, 6]
+    assert sorted(server.judged) == [6, 64]  # both under way at once: either may come first
     assert all(answer.scores.shape == (5,) for answer in answers)
 
 
