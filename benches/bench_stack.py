@@ -9,7 +9,6 @@ turn, in one run.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from stack_log import log_rows
 from stack_moderation import Engines, embedding_rows, idle_rows, image_rows
 
 from inyeon.inference.export import export
+from inyeon.runtime.loop import run
 from inyeon_stack import EngineMissing, KafkaCluster, Postgres, Triton
 
 PARTS = ("log", "idle", "embedding", "image")
@@ -55,11 +55,11 @@ def _measure(folder: Path, engines: Engines, parts: tuple[str, ...], for_s: floa
     if "log" in parts:
         rows += log_rows(engines.kafka, engines.postgres)
     if "idle" in parts:
-        rows += asyncio.run(idle_rows(folder / "idle", engines))
+        rows += run(idle_rows(folder / "idle", engines))
     if "embedding" in parts:
-        rows += asyncio.run(embedding_rows(folder / "head", engines, EMBEDDINGS_PER_S, for_s))
+        rows += run(embedding_rows(folder / "head", engines, EMBEDDINGS_PER_S, for_s))
     if "image" in parts:
-        rows += asyncio.run(image_rows(folder / "image", engines, IMAGES_PER_S, for_s))
+        rows += run(image_rows(folder / "image", engines, IMAGES_PER_S, for_s))
     return rows
 
 

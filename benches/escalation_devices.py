@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import os
 import struct
 import time
@@ -124,7 +125,8 @@ class BenchDevice:
     ) -> None:
         self._channel = channel
         self._metadata = (("authorization", f"Bearer {token}"),)
-        self._seed = seed
+        # Made beforehand: a real device's cost nothing here.
+        self._embedding, self._last_embedding = embedding(seed), embedding(seed, 0.1)
         self._jpeg = jpeg
         self._sequence = 0
         self._call: Any = None
@@ -192,7 +194,7 @@ class BenchDevice:
         window.scores.model, window.scores.version, window.scores.frames = "m", "1", 2
         window.scores.mean.extend(mean)
         window.scores.max.extend(mean)
-        window.embedding.CopyFrom(embedding(self._seed, 0.1 if last else 0.0))
+        window.embedding.CopyFrom(self._last_embedding if last else self._embedding)
         await self._call.write(request)
 
     async def close(self) -> None:
@@ -251,6 +253,7 @@ async def drive(
 
 
 async def _offer(devices: list[BenchDevice], load: Load, per_s: float) -> None:
+    gc.freeze()  # the driver's own stops are none of the platform's
     began_s = time.perf_counter() + BETWEEN_S
     async with asyncio.TaskGroup() as group:
         for number, device in enumerate(devices):

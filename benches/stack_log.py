@@ -26,6 +26,7 @@ from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.log.consuming import InBatches, consume
 from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import Record, TopicSpec
+from inyeon.runtime.loop import run as run_loop
 from inyeon.runtime.settings import RuntimeSettings
 from inyeon.runtime.store.port import Transaction
 from inyeon.runtime.store.sql import SqlStore
@@ -48,11 +49,11 @@ SEEN = Table("bench_seen", EFFECTS, Column("event", Text, primary_key=True))
 
 def log_rows(kafka: KafkaCluster, postgres: Postgres) -> list[Row]:
     """All of them, in turn: they would disturb each other."""
-    asyncio.run(_create(kafka, [spec(name) for name in ("warm", "rate", "flow")]))
+    run_loop(_create(kafka, [spec(name) for name in ("warm", "rate", "flow")]))
     rows = client_rows(kafka)
     rows += outbox_rows(kafka, postgres)
-    rows += asyncio.run(consume_rows(kafka, postgres))
-    return rows + asyncio.run(flow_rows(kafka, postgres))
+    rows += run_loop(consume_rows(kafka, postgres))
+    return rows + run_loop(flow_rows(kafka, postgres))
 
 
 def spec(name: str) -> TopicSpec:
@@ -67,7 +68,7 @@ def client_rows(kafka: KafkaCluster) -> list[Row]:
     speed: dict[tuple[str, str], list[float]] = {}
     for _ in range(RUNS):
         topics = {whose: f"bench-{uuid.uuid4().hex[:8]}" for whose in ("ours", "bare")}
-        asyncio.run(_create(kafka, [TopicSpec(name, PARTITIONS) for name in topics.values()]))
+        run_loop(_create(kafka, [TopicSpec(name, PARTITIONS) for name in topics.values()]))
         for what in ("produce", "consume"):
             for whose, topic in topics.items():
                 servers = ",".join(kafka.servers)
@@ -202,9 +203,9 @@ class TimedStore:
         now_ns = time.monotonic_ns()
         self.waits_ms += [(now_ns - at_ns) / 1e6 for at_ns in self.begun]
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(self, *, once: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
         """The store's own."""
-        return self._store.reading()
+        return self._store.reading(once=once)
 
     async def close(self) -> None:
         """The store's own."""

@@ -23,6 +23,7 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, Text, select
 from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import NewRecord
+from inyeon.runtime.loop import run as run_loop
 from inyeon.runtime.settings import RuntimeSettings
 from inyeon.runtime.store.dialects import upsert
 from inyeon.runtime.store.outbox import OutboxRelay
@@ -133,4 +134,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(run_loop(main()))

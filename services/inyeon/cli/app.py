@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -13,6 +12,8 @@ import typer
 from inyeon.cli.inference import inference
 from inyeon.cli.log import log
 from inyeon.cli.roles import BUILDERS, ROLES, builders
+from inyeon.runtime.loop import collect_less
+from inyeon.runtime.loop import run as run_loop
 
 REFUSED = 2
 """Exit code when settings, files or ports do not let the process start."""
@@ -88,14 +89,14 @@ def demo(
     options = DemoOptions(
         once, seed, as_json, models_dir, free_ports, picture, stack_file if stack else None
     )
-    raise typer.Exit(asyncio.run(run_demo(options)))
+    raise typer.Exit(run_loop(run_demo(options)))
 
 
 def _run(roles: tuple[str, ...]) -> NoReturn:
     from inyeon.runtime.harness import run
     from inyeon.runtime.settings import RuntimeSettings
 
-    _exit(lambda: run(builders(roles), RuntimeSettings()))
+    _exit(lambda: run(builders(roles), RuntimeSettings(), started=lambda _: collect_less()))
 
 
 def _exit(run: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
@@ -103,7 +104,7 @@ def _exit(run: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     from inyeon.runtime.errors import InyeonError
 
     try:
-        status = asyncio.run(run())
+        status = run_loop(run())
     except InyeonError as error:
         where = f" ({error.field})" if error.field else ""
         typer.echo(f"{error.reason}{where}: {error}", err=True)

@@ -22,7 +22,7 @@ from inyeon.moderation.domain.chain import GENESIS, Entry, first_break
 from inyeon.moderation.domain.observation import Embedding
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import CaseClosed, CaseMissing, PageRefused
-from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.dialects import microseconds, one_of, upsert
 
 _LIVE = exists().where(
     matches.c.ended_at.is_(None),
@@ -76,10 +76,9 @@ async def open_cases(connection: AsyncConnection, openings: Sequence[Opening]) -
         set_={"user_id": inserting.excluded.user_id},
     )
     await connection.execute(adding, [_row(opening) for opening in ordered])
-    subjects = [(opening.user_id, opening.reason) for opening in openings]
     found = select(cases.c.user_id, cases.c.reason, cases.c.case_id).where(
         cases.c.closed_at.is_(None),
-        tuple_(cases.c.user_id, cases.c.reason).in_(sorted(set(subjects))),
+        one_of(connection, cases.c.user_id, {opening.user_id for opening in openings}),
     )
     ids = {(row[0], row[1]): str(row[2]) for row in (await connection.execute(found)).all()}
     kept = [
@@ -88,7 +87,7 @@ async def open_cases(connection: AsyncConnection, openings: Sequence[Opening]) -
         if o.embedding is not None
     ]
     await keep_with_cases(connection, kept)
-    return [ids[subject] for subject in subjects]
+    return [ids[opening.user_id, opening.reason] for opening in openings]
 
 
 async def page_of_cases(

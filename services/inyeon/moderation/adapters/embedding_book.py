@@ -19,7 +19,8 @@ from inyeon.moderation.domain.cases import Case, Decision
 from inyeon.moderation.domain.observation import Embedding
 from inyeon.moderation.domain.policy import SecondOpinion
 from inyeon.moderation.errors import EntryMissing
-from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.dialects import microseconds
+from inyeon.runtime.store.many import keep
 from inyeon.runtime.store.port import Transaction
 
 
@@ -48,8 +49,7 @@ async def keep_with_cases(connection: AsyncConnection, kept: Sequence[Kept]) -> 
         }
         for item in sorted(kept, key=lambda item: item.case_id)
     ]
-    adding = upsert(connection, case_embeddings)
-    await connection.execute(adding.on_conflict_do_nothing(index_elements=["case_id"]), rows)
+    await keep(connection, case_embeddings, rows, key=["case_id"])
 
 
 async def settle(

@@ -40,6 +40,7 @@ from inyeon.moderation.domain.snapshot import Snapshot
 from inyeon.moderation.domain.verdict import DISMISSED, Verdict
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.many import put
 from inyeon.runtime.store.port import Store, Transaction
 from inyeon.runtime.store.repeating import repeating
 
@@ -64,7 +65,7 @@ class SqlLedger:
 
     async def stored_verdict(self, user_id: str) -> StoredVerdict | None:
         query = select(verdicts).where(verdicts.c.user_id == user_id)
-        async with self._store.reading() as connection:
+        async with self._store.reading(once=True) as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
@@ -75,7 +76,7 @@ class SqlLedger:
 
     async def snapshot(self, session_id: str, user_id: str) -> Snapshot | None:
         where = (snapshots.c.session_id == session_id) & (snapshots.c.user_id == user_id)
-        async with self._store.reading() as connection:
+        async with self._store.reading(once=True) as connection:
             found = await connection.execute(select(snapshots.c.state).where(where))
             state = found.scalar_one_or_none()
         return None if state is None else cast("Snapshot", json.loads(state))
@@ -104,7 +105,7 @@ class SqlLedger:
         query = select(matches.c.match_id).where(or_(one, other)).limit(1)
         if match_id:
             query = query.where(matches.c.match_id == match_id)
-        async with self._store.reading() as connection:
+        async with self._store.reading(once=True) as connection:
             return (await connection.execute(query)).first() is not None
 
     @repeating
@@ -140,7 +141,7 @@ class SqlLedger:
     async def cases(
         self, *, open_only: bool | None, size: int, after: str
     ) -> tuple[list[Case], str]:
-        async with self._store.reading() as connection:
+        async with self._store.reading(once=True) as connection:
             return await case_book.page_of_cases(
                 connection, open_only=open_only, size=size, after=after
             )
@@ -211,11 +212,6 @@ class SqlLedger:
 
     async def _save(self, tx: Transaction, changes: Sequence[Change]) -> None:
         at = microseconds(self._clock.now())
-        adding = upsert(tx.connection, snapshots)
-        saving = adding.on_conflict_do_update(
-            index_elements=["session_id"],
-            set_={"state": adding.excluded.state, "updated_at": adding.excluded.updated_at},
-        )
         rows = [
             {
                 "session_id": change.session_id,
@@ -225,7 +221,7 @@ class SqlLedger:
             }
             for change in changes
         ]
-        await tx.connection.execute(saving, rows)
+        await put(tx.connection, snapshots, rows, key=["session_id"])
 
     async def _move(self, tx: Transaction, moves: Sequence[tuple[Change, Moved]]) -> None:
         """Records one move each of different people, and opens the cases of those it covers."""

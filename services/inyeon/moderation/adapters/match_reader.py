@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from functools import cache
-from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import or_, select
 
 from inyeon.moderation.adapters.tables import matches
 from inyeon.moderation.app.ports import LiveMatch
+from inyeon.runtime.store.dialects import one_of
 from inyeon.runtime.store.port import Store
 
 AT_ONCE = 500  # of one query: SQLite takes 999 parameters in its oldest versions, each counts twice
@@ -63,21 +62,18 @@ class MatchReader:
                 answer.set_result(found.get(user_id))
 
     async def _newest(self, users: Collection[str]) -> dict[str, LiveMatch]:
-        async with self._store.reading() as connection:
-            rows = (await connection.execute(_live(), {"users": sorted(users)})).all()
+        async with self._store.reading(once=True) as connection:
+            users_a, users_b = (
+                one_of(connection, column, sorted(users))
+                for column in (matches.c.user_a, matches.c.user_b)
+            )
+            live = select(matches).where(matches.c.ended_at.is_(None), or_(users_a, users_b))
+            rows = (await connection.execute(live.order_by(matches.c.version))).all()
         found: dict[str, LiveMatch] = {}
         for row in rows:
             found[row.user_a] = LiveMatch(row.match_id, row.user_b)
             found[row.user_b] = LiveMatch(row.match_id, row.user_a)
         return found
-
-
-@cache
-def _live() -> Any:
-    """Building it takes as long as running it."""
-    users: Any = bindparam("users", expanding=True)
-    mine = or_(matches.c.user_a.in_(users), matches.c.user_b.in_(users))
-    return select(matches).where(mine, matches.c.ended_at.is_(None)).order_by(matches.c.version)
 
 
 def _retrieve(answer: _Answer) -> None:

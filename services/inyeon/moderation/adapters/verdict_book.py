@@ -10,7 +10,8 @@ from inyeon.moderation.adapters import events
 from inyeon.moderation.adapters.tables import verdicts
 from inyeon.moderation.app.ports import StoredVerdict
 from inyeon.moderation.domain.verdict import Verdict
-from inyeon.runtime.store.dialects import microseconds, upsert
+from inyeon.runtime.store.dialects import microseconds
+from inyeon.runtime.store.many import put
 from inyeon.runtime.store.port import Transaction
 
 
@@ -40,12 +41,8 @@ async def record(tx: Transaction, new: Sequence[NewVerdict]) -> list[StoredVerdi
         for one in new
     ]
     pairs = list(zip(new, stored, strict=True))
-    inserting = upsert(tx.connection, verdicts)
-    columns = [name for name in _row(*pairs[0]) if name != "user_id"]
-    setting = inserting.on_conflict_do_update(
-        index_elements=["user_id"], set_={name: inserting.excluded[name] for name in columns}
-    )
-    await tx.connection.execute(setting, [_row(*pair) for pair in pairs])
+    rows = [_row(*pair) for pair in pairs]
+    await put(tx.connection, verdicts, rows, key=["user_id"])
     for one, now in pairs:
         await tx.emit(events.verdict_recorded(one.user_id, one.session_id, now))
     return stored

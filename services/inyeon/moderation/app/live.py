@@ -30,6 +30,8 @@ class LiveSession:
     """Monotonic time when `match` was read from the store."""
     last_pass: SignedPass | None = None
     last_pass_s: float = float("-inf")
+    told: tuple[int, SignedPass | None] = (0, None)
+    """The last acknowledgement and the pass that came with it."""
     over: bool = False
 
 

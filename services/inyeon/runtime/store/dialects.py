@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, any_, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 
 def upsert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -26,6 +29,16 @@ def microseconds(moment: datetime) -> int:
 def is_postgresql(connection: AsyncConnection) -> bool:
     """The connection's engine has many writers at a time."""
     return bool(connection.dialect.name == "postgresql")
+
+
+def one_of(
+    connection: AsyncConnection, column: ColumnElement[Any], values: Collection[Any]
+) -> ColumnElement[bool]:
+    """The column has one of these values. On PostgreSQL they are one parameter, so that the
+    statement is the same for one and for a thousand, and is prepared once."""
+    if is_postgresql(connection):
+        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
+    return column.in_(values)
 
 
 async def lock(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:

@@ -22,7 +22,18 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import BigInteger, Row, Select, any_, cast, delete, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    any_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
@@ -31,7 +42,7 @@ from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import LogError, LogUnavailable, SettingsRefused, Unavailable
 from inyeon.runtime.log.port import Log, NewRecord
 from inyeon.runtime.log.waiting import wait_for_event
-from inyeon.runtime.store.dialects import is_postgresql, microseconds
+from inyeon.runtime.store.dialects import microseconds
 from inyeon.runtime.store.leases import LEASE_S, RENEW_S, Lease
 from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox
@@ -43,6 +54,9 @@ BARRIER = "watermark/"
 # deleting take some 10 ms of each, so they are a twentieth of the work.
 BATCH = 1_000
 IDLE_S = 1.0  # looks by itself: a wake-up may be lost with the process that rang
+# Between the starts of two rounds: one costs some 4 ms of all who take part in it, for one event or
+# for fifty, and an event waits 5 ms longer on average.
+GAP_S = 0.01
 OTHERS_S = 0.02  # a barrier waits for another shard, whose progress nobody tells
 MEASURE_S = 1.0  # counting a backlog of a million takes 50 ms
 SPARE_S = 0.5  # of the lease, in which a publish that is given up is really over
@@ -124,11 +138,9 @@ class OutboxRelay:
     async def drain(self) -> int:
         """Publishes what is waiting now and returns how many. Raises LogUnavailable,
         StoreUnavailable; 0 also where another relay holds the lease."""
-        count = 0
-        while await self._hold_lease():
-            published = await self._publish_batch()
-            if not published:
-                break
+        count, more = 0, True
+        while more and await self._hold_lease():
+            published, more = await self._publish_batch()
             count += published
         self._looked_s = self._clock.monotonic()
         return count
@@ -136,20 +148,23 @@ class OutboxRelay:
     async def _round(self) -> None:
         self._grew.clear()
         self._pause_s = IDLE_S
+        began_s = self._clock.monotonic()
         await self.drain()
         await wait_for_event(self._grew, self._clock, self._pause_s)
+        await self._clock.sleep(max(0.0, began_s + GAP_S - self._clock.monotonic()))
 
-    async def _publish_batch(self) -> int:
-        async with self._store.reading() as connection:
-            rows = (await connection.execute(self._oldest())).all()
-            rows = await self._before_barrier(connection, rows)
-            await self._measure(connection, rows)
+    async def _publish_batch(self) -> tuple[int, bool]:
+        """How many were published, and whether more of what was there is left."""
+        async with self._store.reading(once=self._shards == 1) as connection:
+            found = (await connection.execute(self._oldest())).all()
+            rows = await self._before_barrier(connection, found)
+        await self._measure(rows)
         if not rows:
-            return 0
+            return 0, False
         await self._publish([_record(row) for row in rows])
         await self._delete(rows)
         self._metrics.published.labels(self._store.name).inc(len(rows))
-        return len(rows)
+        return len(rows), len(found) == BATCH or len(rows) < len(found)
 
     async def _publish(self, records: Sequence[NewRecord]) -> None:
         """The lease is renewed for as long as the log takes; without it the publish is given up."""
@@ -190,26 +205,37 @@ class OutboxRelay:
             self._pause_s = OTHERS_S
         return rows[:end]
 
-    async def _measure(self, connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+    async def _measure(self, rows: Sequence[Row[Any]]) -> None:
         now_s = self._clock.monotonic()
         full = len(rows) == BATCH
         if full and now_s - self._measured_s < MEASURE_S:
             return
         self._measured_s = now_s
-        counted = select(func.count()).select_from(outbox)
-        depth = await connection.scalar(counted) if full else len(rows)
+        depth = await self._depth() if full else len(rows)
         oldest_us = rows[0].emitted_us if rows else microseconds(self._clock.now())
         age_s = (microseconds(self._clock.now()) - oldest_us) / 1e6
-        self._metrics.depth.labels(self._store.name).set(depth or 0)
+        self._metrics.depth.labels(self._store.name).set(depth)
         self._metrics.age_s.labels(self._store.name).set(max(0.0, age_s))
+
+    async def _depth(self) -> int:
+        async with self._store.reading(once=True) as connection:
+            counted = await connection.execute(select(func.count()).select_from(outbox))
+            return int(counted.scalar_one())
 
     async def _delete(self, rows: Sequence[Row[Any]]) -> None:
         """Forgets what was published, unless another relay has the lease by now: it will publish
         and forget it."""
         ids = [row.id for row in rows]
-        async with self._store.transaction() as tx:
-            if await self._lease.renew(tx.connection):
-                await tx.connection.execute(delete(outbox).where(_any_of(tx.connection, ids)))
+        if self._store.has_many_writers:
+            renewal = self._lease.renewal()
+            held = renewal.statement.cte("held")
+            mine = outbox.c.id == any_(literal(ids, ARRAY(BigInteger)))
+            gone = delete(outbox).where(mine, exists(select(held))).cte("gone")
+            renewal.answered(await self._store.alone(select(held).add_cte(gone)))
+        else:
+            async with self._store.transaction() as tx:
+                if await self._lease.renew(tx.connection):
+                    await tx.connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
         self._note_lease()
 
     async def _hold_lease(self) -> bool:
@@ -239,12 +265,6 @@ class OutboxRelay:
     def _mine(self) -> ColumnElement[bool]:
         number = cast(func.hashtext(outbox.c.key), BigInteger) + 2**31  # from 0
         return func.mod(number, self._shards) == self._shard
-
-
-def _any_of(connection: AsyncConnection, ids: list[int]) -> ColumnElement[bool]:
-    if is_postgresql(connection):  # one parameter, so that the statement is prepared once
-        return outbox.c.id == any_(literal(ids, ARRAY(BigInteger)))
-    return outbox.c.id.in_(ids)
 
 
 def _record(row: Row[Any]) -> NewRecord:

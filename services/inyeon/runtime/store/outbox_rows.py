@@ -21,33 +21,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
 from typing import Any
-
-from sqlalchemy import BigInteger, LargeBinary, Text, bindparam, cast, column, func, insert, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeEngine
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.log.port import NewRecord, TopicSpec
 from inyeon.runtime.log.records import check_record
 from inyeon.runtime.log.topics import TOPICS
-from inyeon.runtime.store.dialects import is_postgresql, microseconds
-from inyeon.runtime.store.tables import outbox
+from inyeon.runtime.store.dialects import microseconds
 
 OutboxRow = dict[str, Any]
 """Values of one row but its id."""
 
 _KNOWN = {spec.name: spec for spec in TOPICS}
-_COLUMNS: dict[str, TypeEngine[Any]] = {
-    "topic": Text(),
-    "key": Text(),
-    "partition_key": Text(),
-    "value": LargeBinary(),
-    "headers": Text(),
-    "emitted_us": BigInteger(),
-}
 
 
 def row_of(record: NewRecord, clock: Clock) -> OutboxRow:
@@ -66,26 +51,3 @@ def row_of(record: NewRecord, clock: Clock) -> OutboxRow:
         "headers": json.dumps(headers),
         "emitted_us": microseconds(now),
     }
-
-
-async def write_rows(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
-    """Writes them in this order, in one statement."""
-    if is_postgresql(connection):
-        arrays = {f"all_{name}": [row[name] for row in rows] for name in _COLUMNS}
-        await connection.execute(_FROM_ARRAYS, arrays)
-    else:
-        await connection.execute(insert(outbox), list(rows))
-
-
-def _from_arrays() -> Any:
-    """One array a column: the statement is the same for one row and for a thousand, so it is
-    prepared once, and ids follow the order of the arrays."""
-    given: list[Any] = [cast(bindparam(f"all_{n}"), ARRAY(kind)) for n, kind in _COLUMNS.items()]
-    columns: list[Any] = [column(name, kind) for name, kind in _COLUMNS.items()]
-    unnested = func.unnest(*given).table_valued(*columns, with_ordinality="place", name="rows")
-    rows = unnested.render_derived()
-    chosen = select(*[rows.c[name] for name in _COLUMNS]).order_by(rows.c.place)
-    return insert(outbox).from_select(list(_COLUMNS), chosen)
-
-
-_FROM_ARRAYS = _from_arrays()

@@ -57,8 +57,9 @@ class Store(Protocol):
         the commit: nobody knows), InvalidRequest (TEXT_REFUSED: a text that is none)."""
         ...
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Opens a connection for reading only, on one snapshot of what is committed."""
+    def reading(self, *, once: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Opens a connection for reading only, on one snapshot of what is committed. `once`: for
+        one statement, which is a snapshot by itself; it saves opening and ending a transaction."""
         ...
 
     async def close(self) -> None:

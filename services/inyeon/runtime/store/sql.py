@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import MetaData
+from sqlalchemy import Executable, MetaData, Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from inyeon.runtime.clock import Clock, SystemClock
@@ -66,6 +67,10 @@ class SqlStore:
         self._clock = clock
         self._writing = pools.writing
         self._reading = pools.reading
+        self._asking, self._acting = pools.reading, pools.writing
+        if pools.bell is not None:
+            self._asking = _without_transactions(pools.reading)
+            self._acting = _without_transactions(pools.writing)
         self._relays: list[asyncio.Event] = []
         self._bell = pools.bell
         self._ringing: asyncio.Task[None] | None = None
@@ -129,12 +134,21 @@ class SqlStore:
                 self._tell_relays()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Opens a connection for reading only, on one snapshot of what is committed."""
+    async def reading(self, *, once: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Opens a connection for reading only, on one snapshot of what is committed. `once`: for
+        one statement, which is a snapshot by itself."""
         self._check_open()
         with mapped_errors(self.name):
-            async with self._reading.begin() as connection:
+            async with (self._asking if once else self._reading).begin() as connection:
                 yield connection
+
+    async def alone(self, statement: Executable) -> Sequence[Row[Any]]:
+        """The rows of one writing statement that is a transaction by itself (PostgreSQL). Raises as
+        `transaction` does."""
+        self._check_open()
+        with mapped_errors(self.name):
+            async with self._acting.connect() as connection:
+                return (await connection.execute(statement)).all()
 
     @property
     def has_many_writers(self) -> bool:
@@ -211,6 +225,11 @@ async def temporary_store(
             yield store
         finally:
             await store.close()
+
+
+def _without_transactions(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; each statement is a transaction by itself, in one round trip."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 async def _open_file(path: Path, tables: MetaData, migrations: Path | None, durable: bool) -> Pools:

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.log.port import NewRecord
 from inyeon.runtime.store.dialects import is_postgresql
-from inyeon.runtime.store.outbox_rows import OutboxRow, row_of, write_rows
-from inyeon.runtime.store.tables import fact_versions
+from inyeon.runtime.store.many import add
+from inyeon.runtime.store.outbox_rows import OutboxRow, row_of
+from inyeon.runtime.store.tables import fact_versions, outbox
 
 
 class SqlTransaction:
@@ -50,7 +51,7 @@ class SqlTransaction:
     async def write_events(self) -> None:
         """The last statement before the commit; see `outbox_rows`."""
         if self._rows:
-            await write_rows(self.connection, self._rows)
+            await add(self.connection, outbox, self._rows)
 
     async def _raise(self, facts: list[str], by: int) -> dict[str, int]:
         raised = _RAISE_MANY if is_postgresql(self.connection) else _raise_values(facts)

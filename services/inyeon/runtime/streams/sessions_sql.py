@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     select,
     update,
 )
@@ -25,7 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import StoreConflict
-from inyeon.runtime.store.dialects import upsert
+from inyeon.runtime.store.dialects import is_postgresql, upsert
+from inyeon.runtime.store.many import arrays, given
 from inyeon.runtime.store.port import Store, Transaction
 from inyeon.runtime.store.repeating import repeating
 from inyeon.runtime.streams.port import SessionInfo
@@ -37,6 +40,7 @@ from inyeon.runtime.streams.sessions import (
 )
 
 TABLE = "stream_sessions"
+_GIVEN = ("stream", "session_id", "epoch", "acknowledged")
 
 
 def session_tables(metadata: MetaData) -> Table:
@@ -90,7 +94,9 @@ class StoreSessions:
     async def record(self, tx: Transaction, items: Sequence[Progress]) -> frozenset[SessionInfo]:
         if not items:
             return frozenset()
-        rows = await self._locked_rows(tx.connection, items)
+        if is_postgresql(tx.connection):
+            return await self._advance(tx.connection, items)
+        rows = await self._rows(tx.connection, items)
         gone = [info for info, _ in items if not _holds(info, rows)]
         changes = [
             {"b_stream": info.stream, "b_session": info.session_id, "through": through}
@@ -130,20 +136,25 @@ class StoreSessions:
         statement = select(self._table).where(self._is(stream, session_id)).with_for_update()
         return (await connection.execute(statement)).mappings().one_or_none()
 
-    async def _locked_rows(
+    async def _rows(
         self, connection: AsyncConnection, items: Sequence[Progress]
     ) -> Mapping[tuple[str, str], RowMapping]:
         names = {info.session_id for info, _ in items}
-        table = self._table.c
-        # Always in the same order, so that two group commits never wait for each other in a ring.
-        statement = (
-            select(table.stream, table.session_id, table.epoch, table.acknowledged)
-            .where(table.session_id.in_(names))
-            .order_by(table.stream, table.session_id)
-            .with_for_update()
-        )
+        statement = select(self._table).where(self._table.c.session_id.in_(names))
         found = (await connection.execute(statement)).mappings()
         return {(row["stream"], row["session_id"]): row for row in found}
+
+    async def _advance(
+        self, connection: AsyncConnection, items: Sequence[Progress]
+    ) -> frozenset[SessionInfo]:
+        """All of `record` in one statement (PostgreSQL)."""
+        most: dict[tuple[str, str, int], int] = {}
+        for info, through in items:
+            most[_key(info)] = max(through, most.get(_key(info), 0))
+        rows = [dict(zip(_GIVEN, (*key, through), strict=True)) for key, through in most.items()]
+        done = await connection.execute(_advancing(self._table), arrays(rows))
+        held = {tuple(row) for row in done}
+        return frozenset(info for info, _ in items if _key(info) not in held)
 
     def _advance_many(self) -> Any:
         table = self._table.c
@@ -161,6 +172,30 @@ class StoreSessions:
         return self._clock.now().replace(tzinfo=None)
 
 
+def _key(info: SessionInfo) -> tuple[str, str, int]:
+    return info.stream, info.session_id, info.epoch
+
+
 def _holds(info: SessionInfo, rows: Mapping[tuple[str, str], RowMapping]) -> bool:
     row = rows.get((info.stream, info.session_id))
     return row is not None and row["epoch"] == info.epoch
+
+
+@cache
+def _advancing(table: Table) -> Any:
+    """Rows are locked in one order first, so that two group commits never wait for each other in a
+    ring; then those that hold advance and are returned."""
+    key = _GIVEN[:-1]
+    new = given(table, _GIVEN)
+    same = [table.c[name] == new.c[name] for name in key]
+    locked = (
+        select(*[table.c[name] for name in key], new.c.acknowledged.label("through"))
+        .join_from(table, new, and_(*same))
+        .order_by(table.c.stream, table.c.session_id)
+        .with_for_update(of=table)
+        .cte("locked")
+    )
+    through = func.greatest(table.c.acknowledged, locked.c.through)
+    is_it = [table.c[name] == locked.c[name] for name in key]
+    advancing = update(table).where(*is_it).values(acknowledged=through)
+    return advancing.returning(*[table.c[name] for name in key])

@@ -32,12 +32,12 @@ class CountingStore:
         return self._store.transaction()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, *, once: bool = False) -> AsyncIterator[AsyncConnection]:
         self.readings += 1
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        async with self._store.reading() as connection:
+        async with self._store.reading(once=once) as connection:
             yield connection
 
     async def close(self) -> None:

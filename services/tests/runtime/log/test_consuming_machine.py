@@ -89,8 +89,8 @@ class BreakingStore:
             raise Crash
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._store.reading() as connection:
+    async def reading(self, *, once: bool = False) -> AsyncIterator[AsyncConnection]:
+        async with self._store.reading(once=once) as connection:
             yield connection
 
     async def close(self) -> None:
