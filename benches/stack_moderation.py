@@ -153,7 +153,8 @@ def _prepare(folder: Path, engines: Engines, images: bool) -> None:
 
 async def _start(role: str, log: Path, environment: dict[str, str]) -> asyncio.subprocess.Process:
     program = str(Path(sys.executable).parent / "inyeon")
-    environment |= {"INYEON_REPLICA": role}
+    # The worker publishes for both: it has time left where 200 people a second move a verdict.
+    environment |= {"INYEON_REPLICA": role, "INYEON_RELAY": str(role != "moderation").lower()}
     with log.open("wb") as out:
         return await asyncio.create_subprocess_exec(
             program, "serve", role, env=environment, stdout=out, stderr=out

@@ -34,6 +34,7 @@ WRITERS = 8
 EVENTS_A_TRANSACTION = 50  # a group commit of moderation takes up to 512 sessions
 PAYLOAD = "x" * 200
 RATE_PER_S = 500
+GATHER_S = 0.01  # between the starts of two commits; moderation's group commit leaves 0.03
 MAX_TOGETHER = 512  # as moderation's group commit
 KEYS = 1_000
 WITHIN_S = 120.0
@@ -83,13 +84,15 @@ async def rate(store: SqlStore, relay: OutboxRelay, topic: str, count: int) -> d
 
 
 async def flow(store: SqlStore, topic: str, count: int) -> dict[str, float]:
-    """Events due evenly; one writer commits together what is due, as services do. An event's value
-    is when it was due, so its wait for the writer counts."""
+    """Events due evenly; one writer commits together what became due within GATHER_S, as services
+    do. An event's value is when it was due, so its wait for the writer counts."""
     began_ns = time.monotonic_ns()
     due_ns = [began_ns + number * 1_000_000_000 // RATE_PER_S for number in range(count)]
-    done, largest = 0, 0
+    done, largest, last_s = 0, 0, 0.0
     while done < count:
-        await asyncio.sleep(max(0.0, (due_ns[done] - time.monotonic_ns()) / 1e9))
+        next_s = (due_ns[done] - time.monotonic_ns()) / 1e9
+        await asyncio.sleep(max(0.0, next_s, last_s + GATHER_S - time.monotonic()))
+        last_s = time.monotonic()
         now_ns = time.monotonic_ns()
         until = done + sum(due <= now_ns for due in due_ns[done : done + MAX_TOGETHER])
         await commit(store, topic, {f"k{n % KEYS}": str(due_ns[n]) for n in range(done, until)})

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inyeon.runtime.errors import InvalidRecord, LogUnavailable, RecordTooLarge, StoreUnavailable
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.port import Log, NewRecord, Record, TopicSpec
+from inyeon.runtime.store import many
 from inyeon.runtime.store.port import Store
 from inyeon.runtime.store.tables import runtime_tables
 
@@ -94,11 +95,40 @@ class StoreContract(ABC):
             assert await _select(tx.connection) == ["Ana"]
         assert await _names(store) == ["Ana"]
 
-    async def test_a_reader_may_not_write(self, store: Store) -> None:
+    async def test_one_question_sees_what_is_committed(self, store: Store) -> None:
+        async with store.transaction() as tx:
+            await tx.connection.execute(insert(people).values(name="Ana", age=30))
+            async with store.reading(once=True) as connection:
+                assert await _select(connection) == []
+        async with store.reading(once=True) as connection:
+            assert await _select(connection) == ["Ana"]
+        await _add(store, "Ben")  # whoever reads next is in a transaction again
+        async with store.reading() as connection:
+            assert await _select(connection) == ["Ana", "Ben"]
+
+    @pytest.mark.parametrize("once", [False, True])
+    async def test_a_reader_may_not_write(self, store: Store, once: bool) -> None:
         with pytest.raises(Exception, match=r"readonly|read-only"):
-            async with store.reading() as connection:
+            async with store.reading(once=once) as connection:
                 await connection.execute(insert(people).values(name="Ana", age=30))
         assert await _names(store) == []
+
+    async def test_many_rows_are_added_put_and_kept(self, store: Store) -> None:
+        old = [{"name": f"p{n}", "age": n} for n in range(50)]
+        new = [{"name": f"p{n}", "age": 100 + n} for n in range(49, 60)]
+        async with store.transaction() as tx:
+            await many.add(tx.connection, people, old)
+            await many.keep(tx.connection, people, new, key=["name"])
+            kept = await _ages(tx.connection)
+            await many.put(tx.connection, people, new, key=["name"])
+            put = await _ages(tx.connection)
+        before = {row["name"]: row["age"] for row in old}
+        after = {row["name"]: row["age"] for row in new}
+        assert kept == after | before
+        assert put == before | after
+        with pytest.raises(IntegrityError):
+            async with store.transaction() as tx:
+                await many.add(tx.connection, people, old[:1])
 
     async def test_versions_of_a_fact_have_no_gaps(self, store: Store) -> None:
         seen: dict[str, list[int]] = {"a": [], "b": []}
@@ -242,3 +272,8 @@ async def _names(store: Store) -> list[str]:
 async def _select(connection: AsyncConnection) -> list[str]:
     rows = await connection.execute(select(people.c.name).order_by(people.c.name))
     return [str(name) for name in rows.scalars()]
+
+
+async def _ages(connection: AsyncConnection) -> dict[str, int]:
+    rows = await connection.execute(select(people))
+    return {row.name: row.age for row in rows}

@@ -69,6 +69,7 @@ class GuardedInference:
         self._hedged = hedged if hedge is not None else frozenset()
         self._breakers = {name: Breaker(clock, retry_s=RETRY_S) for name in MODEL_NAMES}
         self._answered_at = dict.fromkeys(MODEL_NAMES, -1.0)
+        self._failed_at = dict.fromkeys(MODEL_NAMES, -1.0)
         self._looked_at = dict.fromkeys(MODEL_NAMES, -1.0)
         self._proven: set[ModelName] = set()
         self._banks = Banks.of(models.head.space, (), 0)
@@ -191,9 +192,9 @@ class GuardedInference:
             outcome = _outcome(error)
             raise
         finally:
-            self._report(name, outcome, budget_s)
+            self._report(name, outcome, budget_s, started)
 
-    def _report(self, name: ModelName, outcome: Outcome, budget_s: float) -> None:
+    def _report(self, name: ModelName, outcome: Outcome, budget_s: float, started: float) -> None:
         breaker = self._breakers[name]
         self._metrics.asked(name, outcome)
         if outcome == "ok":
@@ -202,7 +203,11 @@ class GuardedInference:
                 breaker.succeeded()
                 return
         unfair = outcome == "deadline" and budget_s < FAIR_S[name]
-        if outcome in ("unavailable", "failed", "deadline") and not unfair:
+        # Those that were under way together are one failure: they share requests, and a moment in
+        # which nothing moves ends them all.
+        another = started >= self._failed_at[name]
+        if outcome in ("unavailable", "failed", "deadline") and not unfair and another:
+            self._failed_at[name] = self._clock.monotonic()
             breaker.failed()
         else:
             breaker.abandoned()

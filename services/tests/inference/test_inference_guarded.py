@@ -176,6 +176,31 @@ async def test_three_lost_calls_open_the_breaker_without_a_probe(
     assert not made.guard.degraded
 
 
+async def test_calls_that_were_lost_together_are_one_loss(
+    stage: MakeStage, puppet: Any, vector: Vector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await stage(puppet(remote=False))
+    over = asyncio.Event()
+
+    async def lost(name: str) -> None:
+        await over.wait()
+        raise DeadlineExceeded("late")
+
+    monkeypatch.setattr(made.engine, "_obey", lost)
+    calls = [asyncio.ensure_future(made.judge(vector(n), 1.0)) for n in range(5)]
+    await asyncio.sleep(0)
+    await made.advance(0.5)
+    over.set()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in found] == [DeadlineExceeded] * 5
+    assert not made.guard.degraded
+    await made.advance(0.1)
+    for _ in range(2):
+        with pytest.raises(DeadlineExceeded):
+            await made.judge(vector(0), 1.0)
+    assert made.guard.degraded
+
+
 @pytest.mark.parametrize("error", [Overloaded("full"), DeadlineExceeded("late")])
 async def test_neither_a_full_queue_nor_a_hurried_caller_opens_the_breaker(
     stage: MakeStage, puppet: Any, vector: Vector, error: Exception

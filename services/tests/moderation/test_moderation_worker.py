@@ -19,7 +19,7 @@ from inyeon.inference.scripted import ScriptedInference
 from inyeon.moderation.adapters.models import AbsentModels, open_models
 from inyeon.moderation.settings import ModerationSettings
 from inyeon.moderation.worker import build_worker
-from inyeon.runtime.errors import SettingsRefused
+from inyeon.runtime.errors import DeadlineExceeded, SettingsRefused
 from inyeon.runtime.log.envelope import new_event
 from inyeon.runtime.log.topics import ESCALATIONS, OPINIONS, all_specs
 from inyeon.runtime.service import Service
@@ -119,6 +119,19 @@ async def test_it_works_on_without_models_and_opens_cases(
         models.say((0.0, 0.0, 0.02, 0.98, 0.0))
         found = await opinion_on(ground, models, "two")
         assert (found.reason, found.degraded) == ("HEAD_EXPLICIT", False)
+
+
+async def test_a_model_that_is_late_once_is_asked_again(
+    moderation_process: ModuleType, tmp_path: Path
+) -> None:
+    models = ScriptedInference()
+    models.say((0.0, 0.0, 0.02, 0.98, 0.0))
+    models.fail(DeadlineExceeded("once"))
+    async with working(moderation_process, tmp_path, models) as (_, ground):
+        assert (await opinion_on(ground, models, "one")).reason == "HEAD_EXPLICIT"
+        models.fail(DeadlineExceeded("twice"), DeadlineExceeded("twice"))
+        found = await opinion_on(ground, models, "two")
+        assert (found.reason, found.degraded) == ("MODELS_UNAVAILABLE", True)
 
 
 async def test_a_model_that_fails_gives_no_verdict(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import cache
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Text, any_, bindparam, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from inyeon.moderation.adapters.tables import matches
 from inyeon.moderation.app.ports import LiveMatch
-from inyeon.runtime.store.dialects import one_of
+from inyeon.runtime.store.dialects import is_postgresql
 from inyeon.runtime.store.port import Store
 
 AT_ONCE = 500  # of one query: SQLite takes 999 parameters in its oldest versions, each counts twice
@@ -63,17 +66,27 @@ class MatchReader:
 
     async def _newest(self, users: Collection[str]) -> dict[str, LiveMatch]:
         async with self._store.reading(once=True) as connection:
-            users_a, users_b = (
-                one_of(connection, column, sorted(users))
-                for column in (matches.c.user_a, matches.c.user_b)
-            )
-            live = select(matches).where(matches.c.ended_at.is_(None), or_(users_a, users_b))
-            rows = (await connection.execute(live.order_by(matches.c.version))).all()
+            live = _live(is_postgresql(connection))
+            rows = (await connection.execute(live, {"users": sorted(users)})).all()
         found: dict[str, LiveMatch] = {}
         for row in rows:
             found[row.user_a] = LiveMatch(row.match_id, row.user_b)
             found[row.user_b] = LiveMatch(row.match_id, row.user_a)
         return found
+
+
+@cache
+def _live(of_server: bool) -> Any:
+    """Made once: making it takes as long as running it. PostgreSQL takes the users as one array, so
+    that the statement is the same for one and for hundreds."""
+    sides = (matches.c.user_a, matches.c.user_b)
+    if of_server:
+        users: Any = bindparam("users", type_=ARRAY(Text()))
+        mine = or_(*[side == any_(users) for side in sides])
+    else:
+        users = bindparam("users", expanding=True)
+        mine = or_(*[side.in_(users) for side in sides])
+    return select(matches).where(matches.c.ended_at.is_(None), mine).order_by(matches.c.version)
 
 
 def _retrieve(answer: _Answer) -> None:

@@ -64,7 +64,8 @@ class GroupCommit:
         while True:
             await self._some.wait()
             await self._pause(self._every_s)
-            await self._clock.sleep(max(0.0, self._began_s + GAP_S - self._clock.monotonic()))
+            if (early_s := self._began_s + GAP_S - self._clock.monotonic()) > 0.0:
+                await self._clock.sleep(early_s)
             self._began_s = self._clock.monotonic()
             try:
                 await self.commit()

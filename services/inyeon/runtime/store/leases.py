@@ -7,12 +7,22 @@ seconds from before it asked and therefore always stops before the database lets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, case, cast, extract, func, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    bindparam,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
@@ -32,17 +42,6 @@ _table = outbox_leases.c
 def shard_name(number: int, count: int) -> str:
     """Name of a shard's lease: `all`, or `2/4` for the third of four."""
     return "all" if count == 1 else f"{number}/{count}"
-
-
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """Renews a lease unless another relay has taken it; its row stays locked, so until the end of
-    the transaction nobody can."""
-
-    statement: ReturningUpdate[tuple[int]]
-    """Returns one row, or none: lost."""
-    answered: Callable[[Sequence[object]], bool]
-    """Takes the rows that came; False: lost."""
 
 
 class Lease:
@@ -84,20 +83,21 @@ class Lease:
     async def renew(self, connection: AsyncConnection) -> bool:
         """Renews it unless another relay has taken it; the row stays locked, so until the end of
         the transaction nobody can. False: lost."""
-        renewal = self.renewal(of_server=is_postgresql(connection))
-        return renewal.answered((await connection.execute(renewal.statement)).all())
-
-    def renewal(self, *, of_server: bool = True) -> Renewal:
-        """A renewal as a statement, for those who do more in the same one. `of_server`: by the
-        clock of PostgreSQL."""
-        mine = (_table.shard == self._shard, _table.epoch == self.epoch)
-        ends = _now_us(of_server, self._clock) + int(LEASE_S * 1e6)
-        renewing = update(outbox_leases).where(*mine).values(expires_us=ends)
-        return Renewal(
-            renewing.returning(_table.epoch), partial(self._renewed, self._clock.monotonic())
+        of_server = is_postgresql(connection)
+        values = self.values | (
+            {} if of_server else {"lease_now_us": microseconds(self._clock.now())}
         )
+        asked_s = self._clock.monotonic()
+        return self.answered(asked_s, (await connection.execute(renewal(of_server), values)).all())
 
-    def _renewed(self, asked_s: float, rows: Sequence[object]) -> bool:
+    @property
+    def values(self) -> dict[str, Any]:
+        """Parameters of `renewal` by the clock of the server."""
+        return {"lease_shard": self._shard, "lease_epoch": self.epoch}
+
+    def answered(self, asked_s: float, rows: Sequence[object]) -> bool:
+        """Takes the rows of a `renewal` that was begun at `asked_s` of the clock's monotonic time.
+        False: lost."""
         if not rows:
             self.epoch = 0
             return False
@@ -112,7 +112,7 @@ class Lease:
 
     def _taking(self, connection: AsyncConnection) -> Any:
         """One statement, so that two who take at once get one after the other."""
-        now_us = _now_us(is_postgresql(connection), self._clock)
+        now_us = _now_us(connection, self._clock)
         first = {"shard": self._shard, "owner": self._owner, "epoch": 1}
         inserted = upsert(connection, outbox_leases).values(
             first | {"expires_us": now_us + int(LEASE_S * 1e6)}
@@ -133,13 +133,27 @@ class Lease:
         await lock(connection, "inyeon-outbox-shards", shared=self._shard == "all")
         foreign = select(_table.shard).where(
             _table.shard.not_in(self._all),
-            _table.expires_us > _now_us(is_postgresql(connection), self._clock),
+            _table.expires_us > _now_us(connection, self._clock),
         )
         return (await connection.execute(foreign.limit(1))).first() is not None
 
 
-def _now_us(of_server: bool, clock: Clock) -> ColumnElement[int]:
-    if of_server:
-        seconds = extract("epoch", func.clock_timestamp())
-        return cast(seconds * 1_000_000, BigInteger)
+@cache
+def renewal(of_server: bool = True) -> ReturningUpdate[tuple[int]]:
+    """Renews a lease unless another relay has taken it, and returns one row or none; the lease's
+    row stays locked until the end of the transaction. `of_server`: by the clock of PostgreSQL. Made
+    once: making it takes as long as running it."""
+    mine = (_table.shard == bindparam("lease_shard"), _table.epoch == bindparam("lease_epoch"))
+    now_us = _server_us() if of_server else bindparam("lease_now_us", type_=BigInteger)
+    renewing = update(outbox_leases).where(*mine).values(expires_us=now_us + int(LEASE_S * 1e6))
+    return renewing.returning(_table.epoch)
+
+
+def _now_us(connection: AsyncConnection, clock: Clock) -> ColumnElement[int]:
+    if is_postgresql(connection):
+        return _server_us()
     return literal(microseconds(clock.now()), BigInteger)
+
+
+def _server_us() -> ColumnElement[int]:
+    return cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)

@@ -19,6 +19,7 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -27,11 +28,11 @@ from sqlalchemy import (
     Row,
     Select,
     any_,
+    bindparam,
     cast,
     delete,
     exists,
     func,
-    literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -43,7 +44,7 @@ from inyeon.runtime.errors import LogError, LogUnavailable, SettingsRefused, Una
 from inyeon.runtime.log.port import Log, NewRecord
 from inyeon.runtime.log.waiting import wait_for_event
 from inyeon.runtime.store.dialects import microseconds
-from inyeon.runtime.store.leases import LEASE_S, RENEW_S, Lease
+from inyeon.runtime.store.leases import LEASE_S, RENEW_S, Lease, renewal
 from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox
 
@@ -148,10 +149,11 @@ class OutboxRelay:
     async def _round(self) -> None:
         self._grew.clear()
         self._pause_s = IDLE_S
-        began_s = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         await self.drain()
         await wait_for_event(self._grew, self._clock, self._pause_s)
-        await self._clock.sleep(max(0.0, began_s + GAP_S - self._clock.monotonic()))
+        await asyncio.sleep(max(0.0, began_s + GAP_S - loop.time()))
 
     async def _publish_batch(self) -> tuple[int, bool]:
         """How many were published, and whether more of what was there is left."""
@@ -227,11 +229,9 @@ class OutboxRelay:
         and forget it."""
         ids = [row.id for row in rows]
         if self._store.has_many_writers:
-            renewal = self._lease.renewal()
-            held = renewal.statement.cte("held")
-            mine = outbox.c.id == any_(literal(ids, ARRAY(BigInteger)))
-            gone = delete(outbox).where(mine, exists(select(held))).cte("gone")
-            renewal.answered(await self._store.alone(select(held).add_cte(gone)))
+            asked_s = self._clock.monotonic()
+            values = self._lease.values | {"ids": ids}
+            self._lease.answered(asked_s, await self._store.alone(_forgetting(), values))
         else:
             async with self._store.transaction() as tx:
                 if await self._lease.renew(tx.connection):
@@ -269,3 +269,12 @@ class OutboxRelay:
 
 def _record(row: Row[Any]) -> NewRecord:
     return NewRecord(row.topic, row.key, row.value, json.loads(row.headers), row.partition_key)
+
+
+@cache
+def _forgetting() -> Select[Any]:
+    """Renews the lease and deletes `ids` where it still holds, in one statement (PostgreSQL)."""
+    held = renewal().cte("held")
+    published = outbox.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    gone = delete(outbox).where(published, exists(select(held))).cte("gone")
+    return select(held).add_cte(gone)

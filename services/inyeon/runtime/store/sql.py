@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,13 +142,13 @@ class SqlStore:
             async with (self._asking if once else self._reading).begin() as connection:
                 yield connection
 
-    async def alone(self, statement: Executable) -> Sequence[Row[Any]]:
+    async def alone(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
         """The rows of one writing statement that is a transaction by itself (PostgreSQL). Raises as
         `transaction` does."""
         self._check_open()
         with mapped_errors(self.name):
             async with self._acting.connect() as connection:
-                return (await connection.execute(statement)).all()
+                return (await connection.execute(statement, values)).all()
 
     @property
     def has_many_writers(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inyeon.moderation.app.commit import GAP_S
 from inyeon.moderation.domain.observation import Window
 from inyeon.runtime.errors import StoreUnavailable
 
@@ -64,6 +65,34 @@ async def test_many_windows_hurry_the_commit(room: Any, window: Callable[..., Wi
             await room.observe.window(live, n, window(n))
         await until(lambda: bool(device.acks), room)
     assert device.acks[-1][0] == 100
+
+
+async def test_commits_leave_each_other_room(room: Any, window: Callable[..., Window]) -> None:
+    live, device = await room.open("a")
+    async with running(room.commit.run):
+        for n in range(1, 101):
+            await room.observe.window(live, n, window(n))
+        await until(lambda: bool(device.acks), room)
+        for n in range(101, 201):
+            await room.observe.window(live, n, window(n))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert device.acks[-1][0] == 100
+        await until(lambda: device.acks[-1][0] == 200, room, GAP_S)
+
+
+async def test_nothing_new_is_not_acknowledged_again(
+    room: Any, window: Callable[..., Window]
+) -> None:
+    live, device = await room.open("a")
+    await room.observe.window(live, 1, window(1))
+    await room.commit.commit()
+    room.commit.note(live)
+    await room.commit.commit()
+    assert device.acks == [(1, None)]
+    await room.observe.window(live, 2, window(2))
+    await room.commit.commit()
+    assert device.acks == [(1, None), (2, None)]
 
 
 async def test_a_store_that_comes_back(
