@@ -18,7 +18,7 @@ from consume_rate import TABLES as CONSUME_TABLES
 from consume_rate import consume_rate
 from figures import Row, progress
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Column, MetaData, Table, Text, insert
+from sqlalchemy import Column, MetaData, Table, Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from stack_service import RATE_PER_S
 
@@ -26,8 +26,10 @@ from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.log.consuming import InBatches, consume
 from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import Record, TopicSpec
+from inyeon.runtime.loop import collect_less
 from inyeon.runtime.loop import run as run_loop
 from inyeon.runtime.settings import RuntimeSettings
+from inyeon.runtime.store import many
 from inyeon.runtime.store.port import Transaction
 from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import runtime_tables
@@ -140,7 +142,7 @@ async def flow_rows(kafka: KafkaCluster, postgres: Postgres) -> list[Row]:
 
     async def take(batch: Sequence[Record], tx: Transaction) -> None:
         rows = [{"event": record.headers["event_id"]} for record in batch]
-        await tx.connection.execute(insert(SEEN), rows)
+        await many.add(tx.connection, SEEN, rows)
         timed.begun += [int(record.value or b"0") for record in batch]
 
     async def run() -> None:
@@ -149,6 +151,7 @@ async def flow_rows(kafka: KafkaCluster, postgres: Postgres) -> list[Row]:
         await consume(log, "bench-flow", topics, handler, store=timed, clock=SystemClock())
 
     running = asyncio.create_task(run())
+    collect_less()  # as every service
     try:
         count = RATE_PER_S * FLOW_S
         servers = ",".join(kafka.servers)

@@ -23,9 +23,10 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, Text, select
 from inyeon.runtime.clock import SystemClock
 from inyeon.runtime.log.kafka import KafkaLog
 from inyeon.runtime.log.port import NewRecord
+from inyeon.runtime.loop import collect_less
 from inyeon.runtime.loop import run as run_loop
 from inyeon.runtime.settings import RuntimeSettings
-from inyeon.runtime.store.dialects import upsert
+from inyeon.runtime.store import many
 from inyeon.runtime.store.outbox import OutboxRelay
 from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox, runtime_tables
@@ -55,14 +56,8 @@ async def commit(store: SqlStore, topic: str, values: Mapping[str, str]) -> None
         for key, value in values.items():
             headers = {"type": "bench.Fact", "schema_version": "1", "version": str(versions[key])}
             await tx.emit(NewRecord(topic, key, value.encode(), headers))
-        rows = [{"fact": key, "version": 1} for key in values]
-        adding = upsert(tx.connection, FACTS)
-        await tx.connection.execute(
-            adding.on_conflict_do_update(
-                index_elements=["fact"], set_={"version": FACTS.c.version + 1}
-            ),
-            rows,
-        )
+        rows = [{"fact": key, "version": versions[key]} for key in values]
+        await many.put(tx.connection, FACTS, rows, key=["fact"])
 
 
 async def rate(store: SqlStore, relay: OutboxRelay, topic: str, count: int) -> dict[str, float]:
@@ -121,6 +116,7 @@ async def main() -> int:
     store = await SqlStore.open(url, TABLES, migrations=None, name="bench")
     relay = OutboxRelay(store, log, clock, owner="bench")
     relaying = asyncio.create_task(relay.run())
+    collect_less()  # as every service
     try:
         if what == "rate":
             figures = await rate(store, relay, topic, int(count))
