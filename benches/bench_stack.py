@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import structlog
 from escalation_devices import MODELS
 from figures import Row, progress, report
 from stack_log import log_rows
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--seconds", type=float, default=FOR_S, help="of each load of escalations")
     options = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the engines, as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="inyeon-bench-") as name:
         folder = Path(name)

@@ -3,9 +3,9 @@
 It checks what is asked, watches the engine with known answers, keeps a breaker for each model, and
 lets the process itself answer where the operator allows it.
 
-A remote engine's judge is asked its known answer every `probe_every_s` (0.25 s), with
-`probe_budget_s` (0.5 s) to give it: a server that died or hangs is noticed after at most 0.25 + 0.5
-= 0.75 s. One lost probe opens the breaker, unless a real call was answered after the probe was
+A remote engine's judge is asked its known answer every `probe_every_s` (0.4 s), with
+`probe_budget_s` (0.5 s) to give it: a server that died or hangs is noticed after at most 0.4 + 0.5
+= 0.9 s. One lost probe opens the breaker, unless a real call was answered after the probe was
 sent.
 """
 

@@ -41,7 +41,7 @@ class InferenceSettings(StrictSettings):
     is all. Default: INYEON_MODELS_DIR, else build/models."""
     threads: int = Field(default=2, ge=1, le=64)
     """Threads for a picture in this process."""
-    probe_every_s: float = Field(default=0.25, ge=0.05, le=0.9)
+    probe_every_s: float = Field(default=0.4, ge=0.05, le=0.9)
     """Between two known answers of the embedding judge."""
     probe_budget_s: float = Field(default=0.5, ge=0.05, le=0.9)
     """Time for each of them. Together below 1 s: the longest that a loss stays unseen."""

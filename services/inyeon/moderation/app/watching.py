@@ -8,7 +8,7 @@ from inyeon.inference.port import Inference
 from inyeon.moderation.app.ports import JudgingMeter
 from inyeon.runtime.clock import Clock
 
-LOOK_S = 0.1  # inference knows within 0.75 s and operators shall within 1 s
+LOOK_S = 0.1  # inference knows within 0.9 s and operators shall within 1 s
 
 _logger = logging.getLogger(__name__)
 
