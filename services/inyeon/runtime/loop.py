@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 # Containers alive more than before: after 10,000 the youngest are looked at (1 ms), after 2 million
 # all of them. By Python's own 700, 10 and 10 a replica with 3,000 streams spent a seventh of its
-# time on looking, in stops of up to half a second.
+# time on looking.
 THRESHOLDS = (10_000, 20, 10)
 
 

@@ -22,7 +22,7 @@ from inyeon.moderation.domain.chain import GENESIS, Entry, first_break
 from inyeon.moderation.domain.observation import Embedding
 from inyeon.moderation.domain.verdict import Verdict
 from inyeon.moderation.errors import CaseClosed, CaseMissing, PageRefused
-from inyeon.runtime.store.dialects import microseconds, one_of, upsert
+from inyeon.runtime.store.dialects import is_postgresql, microseconds, one_of, upsert
 
 _LIVE = exists().where(
     matches.c.ended_at.is_(None),
@@ -78,9 +78,10 @@ async def open_cases(connection: AsyncConnection, openings: Sequence[Opening]) -
     await connection.execute(adding, [_row(opening) for opening in ordered])
     found = select(cases.c.user_id, cases.c.reason, cases.c.case_id).where(
         cases.c.closed_at.is_(None),
-        one_of(connection, cases.c.user_id, {opening.user_id for opening in openings}),
+        one_of(cases.c.user_id, "users", of_server=is_postgresql(connection)),
     )
-    ids = {(row[0], row[1]): str(row[2]) for row in (await connection.execute(found)).all()}
+    users = {"users": sorted({opening.user_id for opening in openings})}
+    ids = {(row[0], row[1]): str(row[2]) for row in (await connection.execute(found, users)).all()}
     kept = [
         Kept(ids[o.user_id, o.reason], o.embedding, o.embedding_reason or o.reason, o.at)
         for o in ordered

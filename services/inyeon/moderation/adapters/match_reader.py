@@ -7,12 +7,11 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Text, any_, bindparam, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import or_, select
 
 from inyeon.moderation.adapters.tables import matches
 from inyeon.moderation.app.ports import LiveMatch
-from inyeon.runtime.store.dialects import is_postgresql
+from inyeon.runtime.store.dialects import is_postgresql, one_of
 from inyeon.runtime.store.port import Store
 
 AT_ONCE = 500  # of one query: SQLite takes 999 parameters in its oldest versions, each counts twice
@@ -77,15 +76,9 @@ class MatchReader:
 
 @cache
 def _live(of_server: bool) -> Any:
-    """Made once: making it takes as long as running it. PostgreSQL takes the users as one array, so
-    that the statement is the same for one and for hundreds."""
+    """Made once: making it takes as long as running it."""
     sides = (matches.c.user_a, matches.c.user_b)
-    if of_server:
-        users: Any = bindparam("users", type_=ARRAY(Text()))
-        mine = or_(*[side == any_(users) for side in sides])
-    else:
-        users = bindparam("users", expanding=True)
-        mine = or_(*[side.in_(users) for side in sides])
+    mine = or_(*[one_of(side, "users", of_server=of_server) for side in sides])
     return select(matches).where(matches.c.ended_at.is_(None), mine).order_by(matches.c.version)
 
 

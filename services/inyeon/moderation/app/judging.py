@@ -6,7 +6,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,6 @@ from inyeon.runtime.errors import (
 # publishes of 10 to 30 ms each, so the models may take half of it. One that missed its time once is
 # asked once more: late by a quarter of a second is still better than a case for a person.
 BUDGET_S = 0.25
-TRIES = 2
 AT_ONCE = 64  # two of Triton's batches of 32: one is computed while the next one gathers
 
 _logger = logging.getLogger(__name__)
@@ -113,10 +111,10 @@ class Judging:
             return await answered(ask, self._meter)
 
     async def _answer(self, space: SpaceId, vector: NDArray[np.float32]) -> EmbeddingAnswer:
-        for _ in range(TRIES - 1):
-            with suppress(DeadlineExceeded):
-                return await self._inference.judge_embedding(space, vector, self._budget_s)
-        return await self._inference.judge_embedding(space, vector, self._budget_s)
+        try:
+            return await self._inference.judge_embedding(space, vector, self._budget_s)
+        except DeadlineExceeded:
+            return await self._inference.judge_embedding(space, vector, self._budget_s)
 
 
 async def answered(ask: Callable[[], Awaitable[Judged]], meter: JudgingMeter) -> Judged:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, any_, func, literal, select
+from sqlalchemy import Table, any_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
@@ -31,14 +30,13 @@ def is_postgresql(connection: AsyncConnection) -> bool:
     return bool(connection.dialect.name == "postgresql")
 
 
-def one_of(
-    connection: AsyncConnection, column: ColumnElement[Any], values: Collection[Any]
-) -> ColumnElement[bool]:
-    """The column has one of these values. On PostgreSQL they are one parameter, so that the
-    statement is the same for one and for a thousand, and is prepared once."""
-    if is_postgresql(connection):
-        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
-    return column.in_(values)
+def one_of(column: ColumnElement[Any], values: str, *, of_server: bool) -> ColumnElement[bool]:
+    """The column has one of the values of the parameter `values`. `of_server`: on PostgreSQL they
+    are one array, so that the statement is the same for one and for a thousand, and is prepared
+    once."""
+    if of_server:
+        return column == any_(bindparam(values, type_=postgresql.ARRAY(column.type)))
+    return column.in_(bindparam(values, expanding=True))
 
 
 async def lock(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:

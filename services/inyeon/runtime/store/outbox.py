@@ -23,19 +23,7 @@ from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import (
-    BigInteger,
-    Row,
-    Select,
-    any_,
-    bindparam,
-    cast,
-    delete,
-    exists,
-    func,
-    select,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, Row, Select, cast, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -43,7 +31,7 @@ from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import LogError, LogUnavailable, SettingsRefused, Unavailable
 from inyeon.runtime.log.port import Log, NewRecord
 from inyeon.runtime.log.waiting import wait_for_event
-from inyeon.runtime.store.dialects import microseconds
+from inyeon.runtime.store.dialects import microseconds, one_of
 from inyeon.runtime.store.leases import LEASE_S, RENEW_S, Lease, renewal
 from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import outbox
@@ -55,8 +43,8 @@ BARRIER = "watermark/"
 # deleting take some 10 ms of each, so they are a twentieth of the work.
 BATCH = 1_000
 IDLE_S = 1.0  # looks by itself: a wake-up may be lost with the process that rang
-# Between the starts of two rounds: one costs some 4 ms of all who take part in it, for one event or
-# for fifty, and an event waits 5 ms longer on average.
+# Between the starts of two rounds: one costs hardly less for one event than for fifty, and an event
+# waits 5 ms longer on average. By the loop's time: it spares the machine, whatever the clock says.
 GAP_S = 0.01
 OTHERS_S = 0.02  # a barrier waits for another shard, whose progress nobody tells
 MEASURE_S = 1.0  # counting a backlog of a million takes 50 ms
@@ -275,6 +263,6 @@ def _record(row: Row[Any]) -> NewRecord:
 def _forgetting() -> Select[Any]:
     """Renews the lease and deletes `ids` where it still holds, in one statement (PostgreSQL)."""
     held = renewal().cte("held")
-    published = outbox.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    published = one_of(outbox.c.id, "ids", of_server=True)
     gone = delete(outbox).where(published, exists(select(held))).cte("gone")
     return select(held).add_cte(gone)

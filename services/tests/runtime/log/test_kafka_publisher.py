@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,28 +80,33 @@ async def test_a_client_that_is_silent_to_impatient_callers_is_replaced(
     await publisher.close()
 
 
-async def test_a_batch_that_fails_after_its_caller_left_counts(
+@pytest.fixture
+async def left(
     clients: list[SilentProducer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> AsyncIterator[tuple[Publisher, Any]]:
+    """A publisher whose caller left, and the record that is still under way."""
     monkeypatch.setattr(kafka_producer, "PUBLISH_S", 60.0)
     publisher = Publisher({}, KafkaMetrics(CollectorRegistry()))
     await impatient(publisher)
     (sent,) = clients[0].sent
+    yield publisher, sent
+    await publisher.close()
+
+
+async def test_a_batch_that_fails_after_its_caller_left_counts(
+    left: tuple[Publisher, Any], clients: list[SilentProducer]
+) -> None:
+    publisher, sent = left
     sent.exception = KafkaTimeoutError("given up")
     sent.tell(sent)
     assert await until_replaced(publisher, clients)
-    await publisher.close()
 
 
 async def test_a_late_acknowledgement_keeps_the_client(
-    clients: list[SilentProducer], monkeypatch: pytest.MonkeyPatch
+    left: tuple[Publisher, Any], clients: list[SilentProducer]
 ) -> None:
-    monkeypatch.setattr(kafka_producer, "PUBLISH_S", 60.0)
-    publisher = Publisher({}, KafkaMetrics(CollectorRegistry()))
-    await impatient(publisher)
-    (sent,) = clients[0].sent
-    sent.value = type("Placed", (), {"topic": "t", "partition": 0, "offset": 7})  # type: ignore[attr-defined]
+    publisher, sent = left
+    sent.value = SimpleNamespace(topic="t", partition=0, offset=7)
     sent.tell(sent)
     await impatient(publisher)
     assert len(clients) == 1
-    await publisher.close()
