@@ -58,6 +58,7 @@ async def _open(folder: Path, address: str = "") -> Inference:
         bank_scope=uuid.uuid4().hex,
         models_dir=folder,
         threads=1,
+        probe_every_s=0.2,
         probe_budget_s=0.7,
         image_budget_s=20.0,
     )
