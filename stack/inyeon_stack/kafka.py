@@ -101,8 +101,15 @@ class KafkaCluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         noted = self._folder / "cluster.id"
         if not noted.exists():
-            noted.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            noted.write_text(cluster_id_of(uuid.uuid4()))
         return noted.read_text()
+
+
+def cluster_id_of(number: uuid.UUID) -> str:
+    """As Kafka writes its ids: URL-safe base64 of 16 bytes. Never with a leading hyphen, which its
+    storage tool takes for an option."""
+    written = base64.urlsafe_b64encode(number.bytes).decode().rstrip("=")
+    return f"A{written[1:]}" if written.startswith("-") else written
 
 
 def _settings(controllers: Sequence[int]) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from inyeon_stack.errors import SettingRefused
+from inyeon_stack.kafka import cluster_id_of
 from inyeon_stack.settings import StackSettings, read_settings
 
 pytestmark = pytest.mark.unit
@@ -34,3 +37,10 @@ def test_what_is_wrong_is_named(name: str, value: str, reason: str) -> None:
     with pytest.raises(SettingRefused, match=reason) as refused:
         read_settings({name: value})
     assert refused.value.engine == name
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_a_cluster_id_is_never_taken_for_an_option(first: int) -> None:
+    written = cluster_id_of(uuid.UUID(bytes=bytes([first, *range(15)])))
+    assert len(written) == 22
+    assert not written.startswith("-")

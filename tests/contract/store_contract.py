@@ -88,6 +88,21 @@ class StoreContract(ABC):
         await _add(store, "Ben")
         assert await _names(store) == ["Ben"]
 
+    async def test_a_transaction_cancelled_at_any_moment_holds_no_lock(self, store: Store) -> None:
+        async def raise_version() -> None:
+            async with store.transaction() as tx:
+                await tx.next_version("person:Ana")
+
+        cancelled = []
+        for turns in range(60):
+            task = asyncio.create_task(raise_version())
+            for _ in range(2 * turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            cancelled.append(task)  # its traceback keeps what it was doing alive
+            await asyncio.wait({task})
+            await asyncio.wait_for(raise_version(), 2.0)  # the wait for a lock is 5 s
+
     async def test_readers_see_only_what_is_committed(self, store: Store) -> None:
         async with store.transaction() as tx:
             await tx.connection.execute(insert(people).values(name="Ana", age=30))

@@ -118,6 +118,9 @@ class _JudgingMember:
             await self._judge(records)
         return records
 
+    def mark(self, positions: Sequence[Position]) -> None:
+        self._member.mark(positions)
+
     async def commit(self, positions: Sequence[Position]) -> None:
         await self._member.commit(positions)
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inyeon.runtime.log.envelope import event_id_of, version_of
 from inyeon.runtime.log.port import Record
 from inyeon.runtime.log.replays import Dead, key_of, replay_of
+from inyeon.runtime.store.dialects import is_postgresql
 from inyeon.runtime.store.ledger import Ledger, TopicKey
 
 
@@ -68,6 +69,16 @@ def _refused(key: TopicKey, record: Record, dead: dict[TopicKey, Dead]) -> Fate:
     return Fate.REFUSED
 
 
+def _once_each(records: Sequence[Record], new: Collection[str]) -> list[Fate]:
+    left = set(new)
+    fates = []
+    for record in records:
+        event_id = event_id_of(record)
+        fates.append(Fate.APPLY if event_id in left else Fate.SEEN)
+        left.discard(event_id)
+    return fates
+
+
 class Admission:
     """Admits batches by the ledger, inside the transaction of their effects."""
 
@@ -85,7 +96,14 @@ class Admission:
 
     async def admit(self, connection: AsyncConnection, records: Sequence[Record]) -> Admitted:
         """Notes the batch. Raises PoisonRecord for none of those that `check` lets through."""
-        dead = await self._ledger.dead_among(connection, {(r.topic, key_of(r)) for r in records})
+        if is_postgresql(connection) and all(self._is_plain(record) for record in records):
+            events = [((r.topic, r.key), event_id_of(r), self._expires(r.topic)) for r in records]
+            dead, new = await self._ledger.note_unless_dead(connection, events)
+            if not dead:
+                return Admitted(_once_each(records, new))
+        else:
+            keys = {(record.topic, key_of(record)) for record in records}
+            dead = await self._ledger.dead_among(connection, keys)
         admitted = sort_out(records, self._group, dead)
         await self._note_events(connection, records, admitted.fates)
         await self._note_versions(connection, records, admitted.fates)
@@ -99,6 +117,9 @@ class Admission:
             version_of(record)
         else:
             event_id_of(record)
+
+    def _is_plain(self, record: Record) -> bool:
+        return record.topic not in self._state_topics and replay_of(record) is None
 
     async def _note_events(
         self, connection: AsyncConnection, records: Sequence[Record], fates: list[Fate]

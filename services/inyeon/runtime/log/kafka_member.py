@@ -88,6 +88,12 @@ class KafkaMember(Poller):
             self._given.update({(record.topic, record.partition) for record in records})
         return records
 
+    def mark(self, positions: Sequence[Position]) -> None:
+        """What `given_up` commits, of partitions that are still held."""
+        done = {Place(p.topic, p.partition): p.offset + 1 for p in positions}
+        with self._guard:
+            self._commits.ask({p: o for p, o in done.items() if self._holds(p)})
+
     async def commit(self, positions: Sequence[Position]) -> None:
         """Makes progress durable within COMMIT_S. Raises LogFenced, LogUnavailable.
 
@@ -216,10 +222,13 @@ class KafkaMember(Poller):
 
     def _check_held(self, wanted: dict[Place, int]) -> None:
         with self._guard:
-            foreign = [p for p in wanted if p not in self._assigned or p not in self._given]
+            foreign = [place for place in wanted if not self._holds(place)]
         if foreign:
             place = f"{foreign[0].topic}/{foreign[0].partition}"
             raise LogFenced(f"{self.name}: {place} is held by another member")
+
+    def _holds(self, place: Place) -> bool:
+        return place in self._assigned and place in self._given
 
     async def _try_to_commit(self, offsets: dict[Place, int]) -> Exception | None:
         """None when it is done. Committing only puts work on the client's own thread, so that it

@@ -217,6 +217,9 @@ class Member(Cursor):
         """(topic, partition) pairs held now."""
         return frozenset(self._next)
 
+    def mark(self, positions: Sequence[Position]) -> None:
+        """Nothing: partitions are taken away here without asking."""
+
     async def commit(self, positions: Sequence[Position]) -> None:
         """Makes progress durable. Raises LogFenced when another member now holds a partition; then
         nothing is committed."""

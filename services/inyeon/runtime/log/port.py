@@ -74,6 +74,12 @@ class GroupConsumer(Protocol):
         """
         ...
 
+    def mark(self, positions: Sequence[Position]) -> None:
+        """Says what is done before it is committed: should a partition be given up, that much is
+        made durable first where members are asked to give up. Others may have it already: then it
+        says nothing."""
+        ...
+
     async def commit(self, positions: Sequence[Position]) -> None:
         """Makes progress durable. Raises LogFenced when another member now holds a partition."""
         ...

@@ -7,7 +7,7 @@ because the driver's own way begins them too late.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,13 @@ def _prepare(engine: AsyncEngine, *pragmas: str) -> None:
         for pragma in pragmas:
             cursor.execute(pragma)
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def given_up(connection: DBAPIConnection, *_: object) -> None:
+        # A statement that was cancelled lives on in the traceback, and keeps the closed connection
+        # and its lock alive: a later transaction would wait in vain.
+        with suppress(exc.MissingGreenlet, exc.DBAPIError, ValueError):
+            connection.rollback()
 
 
 def _without_driver_transactions(connection: Any) -> None:

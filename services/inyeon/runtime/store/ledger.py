@@ -44,6 +44,18 @@ _NOTE = (
     " SELECT :consumer, r.a, r.c FROM ({rows}) r WHERE true ORDER BY r.a"
     " ON CONFLICT DO NOTHING RETURNING event_id"
 )
+# Of PostgreSQL, for batches of new records: the keys in a and b, the ids beside them in i and e.
+_ADMIT = text(
+    "WITH r AS (SELECT value->>0 AS a, value->>1 AS b, value->>2 AS i,"
+    " CAST(value->>3 AS bigint) AS e FROM json_array_elements(CAST(:rows AS json))),"
+    ' d AS (SELECT d.topic, d.key, d.partition, d."offset" FROM dead_keys d JOIN r'
+    " ON d.topic = r.a AND d.key = r.b WHERE d.consumer = :consumer),"
+    " n AS (INSERT INTO consumed_events (consumer, event_id, expires_us)"
+    " SELECT :consumer, r.i, r.e FROM r WHERE NOT EXISTS (SELECT FROM d) ORDER BY r.i"
+    " ON CONFLICT DO NOTHING RETURNING event_id)"
+    ' SELECT topic, key, partition, "offset", NULL FROM d'
+    " UNION ALL SELECT NULL, NULL, NULL, NULL, event_id FROM n"
+)
 # What is there is written over with itself: that locks the row and returns it.
 _HOLD = (
     "INSERT INTO applied_versions (consumer, topic, key, version)"
@@ -72,6 +84,20 @@ class Ledger:
         stored = {(topic, storable(key)): key for topic, key in keys}
         rows = await self._execute(connection, _DEAD, [[t, k] for t, k in stored])
         return {(r[0], stored[r[0], r[1]]): Dead(r[2], r[3]) for r in rows}
+
+    async def note_unless_dead(
+        self,
+        connection: AsyncConnection,
+        events: Sequence[tuple[TopicKey, str, datetime]],
+    ) -> tuple[dict[TopicKey, Dead], frozenset[str]]:
+        """`dead_among` the keys of events and, where there is none, `note_events`, in one statement
+        (PostgreSQL). Each event is its key, its id and until when it may come again."""
+        stored = {(key[0], storable(key[1])): key for key, _, _ in events}
+        rows = [[key[0], storable(key[1]), i, microseconds(at)] for key, i, at in events]
+        values = {"consumer": self._consumer, "rows": json.dumps(rows)}
+        answer = (await connection.execute(_ADMIT, values)).all()
+        dead = {stored[r[0], r[1]]: Dead(r[2], r[3]) for r in answer if r[4] is None}
+        return dead, frozenset(r[4] for r in answer if r[4] is not None)
 
     async def note_events(
         self, connection: AsyncConnection, expires: Mapping[str, datetime]

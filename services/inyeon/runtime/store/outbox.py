@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import BigInteger, Row, Select, cast, delete, exists, func, select
+from sqlalchemy import BigInteger, Row, Select, cast, delete, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -43,9 +43,12 @@ BARRIER = "watermark/"
 # deleting take some 10 ms of each, so they are a twentieth of the work.
 BATCH = 1_000
 IDLE_S = 1.0  # looks by itself: a wake-up may be lost with the process that rang
-# Between the starts of two rounds: one costs hardly less for one event than for fifty, and an event
-# waits 5 ms longer on average. By the loop's time: it spares the machine, whatever the clock says.
-GAP_S = 0.01
+# Between the starts of two publishes: one costs hardly less for one event than for fifty, and an
+# event waits 5 ms longer on average. By the loop's time: it spares the machine, whatever the clock
+# says. What was published last is forgotten, and the next read, at the end of it.
+GAP_S = 0.005
+# How long what was published may stay for the next commit to come: a crash repeats so much more.
+FORGET_S = 0.05
 OTHERS_S = 0.02  # a barrier waits for another shard, whose progress nobody tells
 MEASURE_S = 1.0  # counting a backlog of a million takes 50 ms
 SPARE_S = 0.5  # of the lease, in which a publish that is given up is really over
@@ -96,6 +99,9 @@ class OutboxRelay:
         self._metrics = metrics or RelayMetrics(CollectorRegistry())
         self._lease = Lease(owner, shard, shards, clock)
         self._grew = store.outbox_events()
+        self._more = False
+        self._runs = False
+        self._began_s = 0.0
         self._pause_s = IDLE_S
         self._measured_s = -MEASURE_S
         self._looked_s = clock.monotonic()
@@ -109,6 +115,7 @@ class OutboxRelay:
         """Publishes until cancelled, then gives the lease back. Outages of log and store are waited
         out."""
         backoff_s = FIRST_BACKOFF_S
+        self._runs = True
         self._store.listen()
         try:
             while True:
@@ -121,40 +128,66 @@ class OutboxRelay:
                     await self._clock.sleep(backoff_s)
                     backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
         finally:
-            self._store.relayed_here = False
+            self._runs = self._store.relayed_here = False
             await self._give_back()
 
     async def drain(self) -> int:
         """Publishes what is waiting now and returns how many. Raises LogUnavailable,
         StoreUnavailable; 0 also where another relay holds the lease."""
-        count, more = 0, True
-        while more and await self._hold_lease():
-            published, more = await self._publish_batch()
-            count += published
-        self._looked_s = self._clock.monotonic()
+        count = 0
+        rows = await self._look()
+        while rows:
+            self._began_s = asyncio.get_running_loop().time()
+            await self._publish([_record(row) for row in rows])
+            self._metrics.published.labels(self._store.name).inc(len(rows))
+            count += len(rows)
+            rows = await self._go_on(rows)
         return count
 
     async def _round(self) -> None:
         self._grew.clear()
         self._pause_s = IDLE_S
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        await self.drain()
+        if not await self.drain():
+            self._began_s = asyncio.get_running_loop().time()
         await wait_for_event(self._grew, self._clock, self._pause_s)
-        await asyncio.sleep(max(0.0, began_s + GAP_S - loop.time()))
+        await self._pace()
 
-    async def _publish_batch(self) -> tuple[int, bool]:
-        """How many were published, and whether more of what was there is left."""
-        async with self._store.reading(once=self._shards == 1) as connection:
-            found = (await connection.execute(self._oldest())).all()
-            rows = await self._before_barrier(connection, found)
-        await self._measure(rows)
-        if not rows:
-            return 0, False
-        await self._publish([_record(row) for row in rows])
+    async def _pace(self) -> None:
+        left_s = self._began_s + GAP_S - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, left_s))
+
+    async def _until_rung(self, published: int) -> None:
+        """So that forgetting and looking are one statement also where commits come one by one."""
+        if self._runs and published < BATCH:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FORGET_S):
+                    await self._grew.wait()
+            await self._pace()
+
+    async def _look(self) -> Sequence[Row[Any]]:
+        """What to publish next; nothing where another relay holds the lease."""
+        rows: Sequence[Row[Any]] = ()
+        if await self._hold_lease():
+            async with self._store.reading(once=self._shards == 1) as connection:
+                found = (await connection.execute(self._oldest())).all()
+                rows = await self._before_barrier(connection, found)
+            self._more = len(found) == BATCH or len(rows) < len(found)
+            await self._measure(rows)
+        self._looked_s = self._clock.monotonic()
+        return rows
+
+    async def _go_on(self, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+        """Forgets what was published and returns what to publish next."""
+        if self._store.has_many_writers and self._shards == 1:
+            try:
+                await self._until_rung(len(rows))
+            except asyncio.CancelledError:
+                with suppress(Unavailable):
+                    await self._forget_and_look(rows)
+                raise
+            return await self._forget_and_look(rows)
         await self._delete(rows)
-        self._metrics.published.labels(self._store.name).inc(len(rows))
-        return len(rows), len(found) == BATCH or len(rows) < len(found)
+        return await self._look() if self._more else ()
 
     async def _publish(self, records: Sequence[NewRecord]) -> None:
         """The lease is renewed for as long as the log takes; without it the publish is given up."""
@@ -215,16 +248,25 @@ class OutboxRelay:
     async def _delete(self, rows: Sequence[Row[Any]]) -> None:
         """Forgets what was published, unless another relay has the lease by now: it will publish
         and forget it."""
-        ids = [row.id for row in rows]
-        if self._store.has_many_writers:
-            asked_s = self._clock.monotonic()
-            values = self._lease.values | {"ids": ids}
-            self._lease.answered(asked_s, await self._store.alone(_forgetting(), values))
-        else:
-            async with self._store.transaction() as tx:
-                if await self._lease.renew(tx.connection):
-                    await tx.connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+        async with self._store.transaction() as tx:
+            if await self._lease.renew(tx.connection):
+                ids = [row.id for row in rows]
+                await tx.connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
         self._note_lease()
+
+    async def _forget_and_look(self, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+        """`_delete` and `_look` as one statement, for the only relay of a database."""
+        self._grew.clear()
+        asked_s = self._clock.monotonic()
+        values = self._lease.values | {"ids": [row.id for row in rows]}
+        answer = await self._store.alone(_forgetting(), values)
+        held = self._lease.answered(asked_s, answer)
+        self._note_lease()
+        found = [row for row in answer if row.id is not None]
+        if held:
+            await self._measure(found)
+        self._looked_s = asked_s
+        return found
 
     async def _hold_lease(self) -> bool:
         """True while this relay is the one. Asks the database when a third of the lease is over."""
@@ -261,8 +303,12 @@ def _record(row: Row[Any]) -> NewRecord:
 
 @cache
 def _forgetting() -> Select[Any]:
-    """Renews the lease and deletes `ids` where it still holds, in one statement (PostgreSQL)."""
+    """Renews the lease, and where it still holds deletes `ids` and reads the oldest of the others,
+    all of one snapshot (PostgreSQL). No row: the lease is lost; one without an id: nothing is
+    left."""
     held = renewal().cte("held")
     published = one_of(outbox.c.id, "ids", of_server=True)
-    gone = delete(outbox).where(published, exists(select(held))).cte("gone")
-    return select(held).add_cte(gone)
+    gone = delete(outbox).where(published, exists(select(held))).returning(outbox.c.id).cte("gone")
+    others = outbox.c.id.not_in(select(gone.c.id))
+    oldest = select(outbox).where(others).order_by(outbox.c.id).limit(BATCH).subquery("oldest")
+    return select(oldest).select_from(held.outerjoin(oldest, true())).order_by(oldest.c.id)

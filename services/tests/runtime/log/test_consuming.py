@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
@@ -12,27 +13,38 @@ from sqlalchemy import Column, MetaData, Table, Text, insert, select
 
 from inyeon.runtime.clock import ManualClock, SystemClock
 from inyeon.runtime.errors import ConsumerStopped, LogFenced, StoreUnavailable, UnknownTopic
-from inyeon.runtime.log.consuming import ConsumePolicy, ConsumeStats, consume
+from inyeon.runtime.log.consuming import COMMIT_EVERY_S, ConsumePolicy, ConsumeStats, consume
 from inyeon.runtime.log.memory import MemoryLog
 from inyeon.runtime.log.poison import PoisonLimit, PoisonRecord
 from inyeon.runtime.log.port import NewRecord, Position, Record, TopicSpec
 from inyeon.runtime.store.ledger import Ledger
 from inyeon.runtime.store.port import Transaction
-from inyeon.runtime.store.sql import SqlStore, temporary_store
+from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import runtime_tables
 
 pytestmark = pytest.mark.unit
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
+OpenStore = Callable[..., AbstractAsyncContextManager[SqlStore]]
 TABLES = runtime_tables(MetaData())
 effects = Table("effects", TABLES, Column("what", Text))
 FAST = ConsumePolicy(first_backoff_s=0.001, longest_backoff_s=0.005, poll_s=0.05)
 
 
+class CountingLog(MemoryLog):
+    """Counts what members commit."""
+
+    commits = 0
+
+    async def save(self, group: str, epoch: int, offsets: Mapping[tuple[str, int], int]) -> None:
+        await super().save(group, epoch, offsets)
+        self.commits += 1
+
+
 class Bench:
     """A log, a store and a consumer whose handler notes `topic:value` as its effect."""
 
-    def __init__(self, log: MemoryLog, store: SqlStore) -> None:
+    def __init__(self, log: CountingLog, store: SqlStore) -> None:
         self.log = log
         self.store = store
         self.topics = ["plain", "state"]
@@ -84,11 +96,18 @@ class Bench:
         return list(await (await self.log.read_all([f"{topic}.dlq"])).poll(1_000, 0.0))
 
 
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine("postgresql"))]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    log = MemoryLog()
+async def bench(open_store: OpenStore) -> AsyncIterator[Bench]:
+    log = CountingLog()
     await log.create_topics([TopicSpec("plain", 2), TopicSpec("state", 2, compacted=True)])
-    async with temporary_store(TABLES) as store:
+    async with open_store(TABLES) as store:
         bench = Bench(log, store)
         yield bench
         await bench.stop()
@@ -244,6 +263,42 @@ async def test_offsets_that_could_not_be_committed_go_with_the_next(
     await eventually(lambda: bench.stats.applied == 2)
     await bench.stop()
     assert not await (await bench.log.join("g", ["plain"])).poll(10, 0.0)
+
+
+async def test_offsets_are_committed_ten_times_a_second(
+    bench: Bench, eventually: Eventually
+) -> None:
+    bench.start(ConsumePolicy(max_records=1, poll_s=0.05))
+    began_s = time.monotonic()
+    await bench.plain(*[str(i) for i in range(60)])
+    await eventually(lambda: bench.stats.applied == 60)
+    took_s = time.monotonic() - began_s
+    assert bench.log.commits <= 1 + took_s / COMMIT_EVERY_S
+    await eventually(lambda: bench.log.commits > 0)
+    before = bench.log.commits
+    await bench.plain("alone")
+    await eventually(lambda: bench.log.commits > before)  # nothing comes behind it
+    await bench.stop()
+    assert not await (await bench.log.join("g", ["plain"])).poll(10, 0.0)
+
+
+async def test_a_consumer_that_is_stopped_commits_what_is_done(
+    bench: Bench, eventually: Eventually
+) -> None:
+    bench.start(ConsumePolicy(max_records=1, poll_s=0.05))
+    await bench.plain("1", "2", "3")
+    await eventually(lambda: bench.stats.applied == 3)
+    await bench.stop()
+    assert not await (await bench.log.join("g", ["plain"])).poll(10, 0.0)
+
+
+async def test_one_event_twice_in_a_batch_has_one_effect(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.plain("1", "1", "2")
+    bench.start()
+    await eventually(lambda: bench.stats.seen == 1)
+    assert await bench.effects() == ["k:1", "k:2"]
 
 
 async def test_a_lost_partition_is_left_to_its_new_holder(

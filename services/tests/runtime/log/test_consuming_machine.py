@@ -102,7 +102,8 @@ class BreakingMember:
 
     def __init__(self, member: GroupConsumer, faults: Faults) -> None:
         self._member, self._faults = member, faults
-        self.poll, self.assigned, self.close = member.poll, member.assigned, member.close
+        self.poll, self.mark = member.poll, member.mark
+        self.assigned, self.close = member.assigned, member.close
 
     async def commit(self, positions: Sequence[Position]) -> None:
         fault = self._faults.next()

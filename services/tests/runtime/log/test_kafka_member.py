@@ -133,6 +133,13 @@ async def test_what_is_asked_and_not_answered_goes_with_the_partition(
     assert member.assigned() == frozenset()
 
 
+async def test_what_is_marked_goes_with_the_partition(member: KafkaMember, client: Client) -> None:
+    member.mark([*HERE, Position("t", 1, 8)])  # the other partition is somebody else's
+    assert client.sent == []
+    await member.given_up({PLACE, Place("t", 1)})
+    assert client.sent == [{PLACE: 5}]
+
+
 async def test_refused_heartbeats_mean_that_another_has_the_name(
     member: KafkaMember, client: Client
 ) -> None:

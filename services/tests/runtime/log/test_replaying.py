@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
@@ -19,12 +19,13 @@ from inyeon.runtime.log.port import NewRecord, Position, Record, TopicSpec
 from inyeon.runtime.log.records import partition_of
 from inyeon.runtime.log.replaying import Selection, partition_key_for, replay_waiting
 from inyeon.runtime.store.port import Transaction
-from inyeon.runtime.store.sql import SqlStore, temporary_store
+from inyeon.runtime.store.sql import SqlStore
 from inyeon.runtime.store.tables import dead_keys, runtime_tables
 
 pytestmark = pytest.mark.unit
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
+OpenStore = Callable[..., AbstractAsyncContextManager[SqlStore]]
 TABLES = runtime_tables(MetaData())
 effects = Table(
     "effects",
@@ -113,11 +114,18 @@ class World:
         return [x.record.value for x in found.waiting]
 
 
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engine("postgresql"))]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world(open_store: OpenStore) -> AsyncIterator[World]:
     log = MemoryLog()
     await log.create_topics([PLAIN, STATE])
-    async with temporary_store(TABLES) as store:
+    async with open_store(TABLES) as store:
         yield World(log, store)
     await log.close()
 
