@@ -45,6 +45,7 @@ effects = Table(
 )
 TOPICS = (TopicSpec("plain", 2), TopicSpec("state", 2, compacted=True))
 POLICY = ConsumePolicy(
+    commit_every_s=0.0,
     max_records=8,
     poll_s=0.01,
     attempts=2,
