@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 from prometheus_client import CollectorRegistry
 
@@ -24,16 +25,16 @@ async def run(server: str, topic: str, group: str, name: str = "") -> None:
     taken: list[Record] = []
     while len(taken) < COUNT:
         taken += await member.poll(COUNT, 1.0)
+    before_s = time.monotonic()  # before the word after which we may be stopped at any moment
     say(f"took {len(taken)}")
     if name:
         say(await poll_on(member))
         await log.close()
         return
-    # From here on the process is stopped; when it goes on, the clock tells.
-    loop = asyncio.get_running_loop()
-    before_s = loop.time()
-    while loop.time() - before_s < 1.0:
-        before_s = loop.time()
+    # When it goes on, the clock tells. One reading ends a stretch and begins the next: a stop
+    # between two readings would belong to neither.
+    while (now_s := time.monotonic()) - before_s < 1.0:
+        before_s = now_s
         await asyncio.sleep(0.05)
     say(await commit(member, taken))
 
