@@ -79,6 +79,19 @@ async def test_who_is_away_waits_paused_until_somebody_comes(stage: Any, wish: A
     await ana.hear("matched")
 
 
+async def test_who_is_distracted_is_told_apart_from_who_is_away(stage: Any, wish: Any) -> None:
+    ana = await stage.device("ana").open()
+    await ana.seek(wish())
+    for _ in range(2):
+        beat = pb.Heartbeat(
+            safety_pass=stage.safety_pass("ana"),
+            present=True,  # said too, but attention is newer
+            attention=pb.ATTENTION_DISTRACTED,
+        )
+        await ana.send(heartbeat=beat)
+    await ana.hear("queued", reason=pb.WAIT_REASON_DISTRACTED)
+
+
 async def test_without_a_pass_nobody_is_proposed(stage: Any, wish: Any) -> None:
     ana = stage.device("ana")
     ana.passed = False
@@ -177,8 +190,10 @@ async def test_minors_and_adults_and_the_undeclared_do_not_meet(stage: Any, wish
         await seeking(stage, f"user-{number}", wish(), age_band=band)
         for number, band in enumerate(bands)
     ]
-    for device in devices:
-        await device.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)
+    for device, band in zip(devices, bands, strict=True):
+        unknown = band is AgeBand.UNKNOWN
+        told = pb.WAIT_REASON_AGE_UNKNOWN if unknown else pb.WAIT_REASON_NO_ONE_FITS
+        await device.hear("queued", reason=told)
     await seeking(stage, "other-minor", wish(), age_band=AgeBand.MINOR)
     assert (await devices[1].hear("matched")).partner.partner_id == "other-minor"
 

@@ -11,7 +11,7 @@ from inyeon.matching.domain import news
 from inyeon.matching.domain.interests import Encoding, Interests, Space, read_interests
 from inyeon.matching.domain.languages import SpokenLanguage
 from inyeon.matching.domain.matches import Explanation, LiveMatch, Side
-from inyeon.matching.domain.people import AgeBand, Gender, Person
+from inyeon.matching.domain.people import AgeBand, Attention, Gender, Person
 from inyeon.matching.domain.refusals import WishRefused
 from inyeon.matching.domain.tickets import Ticket, Wish
 from inyeon_protos.common.v1 import identity_pb2, vector_pb2
@@ -39,6 +39,15 @@ def wish_to(wish: Wish) -> matching_pb2.Wish:
         interests=_vector(wish.interests),
         translation_welcome=wish.translation_welcome,
     )
+
+
+def attention_from(message: matching_pb2.Heartbeat) -> Attention:
+    """What a heartbeat says; one that says nothing of attention, or something unknown, says it by
+    `present`."""
+    said = int(message.attention)
+    if said in set(map(int, Attention)):
+        return Attention(said)
+    return Attention.PRESENT if message.present else Attention.AWAY
 
 
 def interests_from(message: vector_pb2.Vector) -> Interests:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from inyeon.matching.adapters.teller import SEEK_RESPONSE
-from inyeon.matching.adapters.wire import wish_from
+from inyeon.matching.adapters.wire import attention_from, wish_from
 from inyeon.matching.api.acks import GroupAcks
 from inyeon.matching.app.cancel import cancel
 from inyeon.matching.app.desk import Desk
@@ -119,7 +119,8 @@ class SeekHandler:
             carried = message.safety_pass
             signed = SignedPass(carried.key_id, carried.payload, carried.signature)
         claims = session.claims
-        await heartbeat(self._desk, claims.subject, claims.device_key, message.present, signed)
+        seen = attention_from(message)
+        await heartbeat(self._desk, claims.subject, claims.device_key, seen, signed)
 
 
 def person_of(claims: Claims) -> Person:

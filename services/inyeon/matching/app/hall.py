@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from inyeon.matching.domain.freshness import Freshness
 from inyeon.matching.domain.meetings import Meetings
 from inyeon.matching.domain.news import Paused, Queued
+from inyeon.matching.domain.people import Attention
 from inyeon.matching.domain.pool import Pool
 from inyeon.matching.domain.tickets import Ticket
 
@@ -27,7 +28,7 @@ class Sign:
     """The newest sign of life of a device."""
 
     heard_at: float
-    present: bool
+    present: bool | Attention
     pass_until: float = -math.inf
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.hall import Sign
 from inyeon.matching.app.ports import PassFacts, SignedPass
+from inyeon.matching.app.state import tell_waiting
+from inyeon.matching.domain.people import Attention
 from inyeon.runtime.errors import StatementRefused
 
 PASS_LIFE = timedelta(seconds=30)
@@ -16,9 +18,10 @@ SKEW = timedelta(seconds=5)
 
 
 async def heartbeat(
-    desk: Desk, user_id: str, device_key: str, present: bool, signed: SignedPass | None
+    desk: Desk, user_id: str, device_key: str, present: bool | Attention, signed: SignedPass | None
 ) -> None:
-    """Keeps the ticket or the match. An expired pass counts as none.
+    """Keeps the ticket or the match; who comes back to a paused ticket is told so at once. An
+    expired pass counts as none.
 
     Raises StatementRefused (also WRONG_USER, WRONG_DEVICE, PASS_TOO_LONG) for a pass that does not
     hold; the sign of life then does not count.
@@ -29,8 +32,9 @@ async def heartbeat(
     if signed is not None:
         until = max(until, _pass_until(desk, user_id, device_key, signed))
     desk.hall.signs[user_id] = Sign(now, present, until)
-    desk.hall.pool.heartbeat(user_id, now, present, until)
     desk.hall.meetings.heard(user_id, now)
+    if desk.hall.pool.heartbeat(user_id, now, present, until):
+        await tell_waiting(desk, desk.hall.pool.look(user_id, now))
 
 
 async def leave(desk: Desk, user_id: str) -> None:

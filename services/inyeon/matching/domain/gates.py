@@ -1,7 +1,8 @@
 """Hard gates: reasons why two people must not meet. No load, no fallback and no waiting time
 relaxes one.
 
-Gates of one person (asked before a pass): SANCTION, NOT_CLEAR, AWAY, SAFETY_PASS, AGE_UNKNOWN.
+Gates of one person (asked before a pass): SANCTION, NOT_CLEAR, AWAY or DISTRACTED, SAFETY_PASS,
+AGE_UNKNOWN; of several the first in this order is told.
 Gates between two people (asked both ways in a pass): AGE_BAND, GENDER, COUNTRY, LANGUAGE, BLOCKED,
 REMATCH, SAME_USER. A difference of embedding space is no gate: such interests are not comparable,
 so their similarity counts as 0.
@@ -13,7 +14,7 @@ from enum import IntEnum
 
 
 class Gate(IntEnum):
-    """Reason codes; 0 is none. Among gates of one person the lower number is told first."""
+    """Reason codes; 0 is none."""
 
     OPEN = 0
     SANCTION = 1
@@ -41,6 +42,8 @@ class Gate(IntEnum):
     """They met within the horizon."""
     SAME_USER = 12
     """One person."""
+    DISTRACTED = 13
+    """A person in the picture who is busy with something else; told where AWAY would be."""
 
 
 class WaitReason(IntEnum):
@@ -54,12 +57,15 @@ class WaitReason(IntEnum):
     SANCTIONED = 6
     SERVICE_PAUSED = 7
     NEXT_WAVE = 8
+    DISTRACTED = 9
+    AGE_UNKNOWN = 10
 
 
 PAUSES = {
     Gate.SANCTION: WaitReason.SANCTIONED,
     Gate.NOT_CLEAR: WaitReason.NOT_CLEAR,
     Gate.AWAY: WaitReason.AWAY,
+    Gate.DISTRACTED: WaitReason.DISTRACTED,
     Gate.SAFETY_PASS: WaitReason.NO_SAFETY_PASS,
 }
 """Gates that pause a ticket: they can open again by themselves, so the waiting time is kept and
@@ -73,6 +79,8 @@ def wait_reason(gate: Gate, others: int, candidates: int) -> WaitReason:
     """
     if gate in PAUSES:
         return PAUSES[gate]
+    if gate is Gate.AGE_UNKNOWN:
+        return WaitReason.AGE_UNKNOWN
     if others == 0:
         return WaitReason.POOL_EMPTY
     return WaitReason.NEXT_WAVE if candidates else WaitReason.NO_ONE_FITS

@@ -28,6 +28,14 @@ class Gender(IntEnum):
     OTHER = 3
 
 
+class Attention(IntEnum):
+    """Whether somebody is there and looks, as their device sees it."""
+
+    PRESENT = 1
+    DISTRACTED = 2
+    AWAY = 3
+
+
 class Verdict(IntEnum):
     """Newest recorded verdict of moderation. Without one the safety pass alone speaks."""
 

@@ -12,14 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon.matching.domain.aside import ASIDE, clear
 from inyeon.matching.domain.columns import ROW, write_ticket
 from inyeon.matching.domain.gates import PAUSES, Gate
-from inyeon.matching.domain.people import AgeBand, Verdict
+from inyeon.matching.domain.people import AgeBand, Attention, Verdict
 from inyeon.matching.domain.snapshot import Snapshot, SpaceGroup
 from inyeon.matching.domain.tickets import Ticket
 from inyeon.matching.domain.vectors import VectorShelves
 
 FIRST_ROWS = 64
+OWN_GATES = (
+    Gate.SANCTION,
+    Gate.NOT_CLEAR,
+    Gate.DISTRACTED,
+    Gate.AWAY,
+    Gate.SAFETY_PASS,
+    Gate.AGE_UNKNOWN,
+)
+"""Of one person, in the order in which they are told."""
 AWAY_AFTER_S = 10.0  # a glance aside must not cost the place; nobody is proposed meanwhile
 SILENT_AFTER_S = 30.0  # three heartbeats of at most 10 s
 
@@ -69,6 +79,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._rows = np.zeros(FIRST_ROWS, ROW)
+        self._aside = np.zeros(FIRST_ROWS, ASIDE)
         self._free = list(range(FIRST_ROWS))
         self._tickets: dict[int, Ticket] = {}
         self._row_of_user: dict[str, int] = {}
@@ -122,24 +133,28 @@ class Pool:
         self._told.pop(number, None)
         return True
 
-    def heartbeat(self, user_id: str, now: float, present: bool, pass_until: float) -> None:
-        """A sign of life; `pass_until` is when the newest safety pass ends (-inf: none)."""
+    def heartbeat(
+        self, user_id: str, now: float, present: bool | Attention, pass_until: float
+    ) -> bool:
+        """A sign of life; `pass_until` is when the newest safety pass ends (-inf: none).
+
+        `present` may say only that somebody is there (True) or not (False). True when it ended a
+        pause: who comes back waits for no tick.
+        """
         number = self._row_of_user.get(user_id)
         if number is None:
-            return
+            return False
         row = self._rows[number]
         row["heard_at"] = now
         row["pass_until"] = pass_until
-        if present:
-            row["absent_since"] = math.nan
-        elif math.isnan(row["absent_since"]):
-            row["absent_since"] = now
+        self._attend(number, now, _attention(present))
+        return self._resumes(number, now)
 
     def lose_sight(self, user_id: str, now: float) -> None:
         """The stream to the device broke: nobody is proposed until the next sign of life."""
         number = self._row_of_user.get(user_id)
-        if number is not None and math.isnan(self._rows[number]["absent_since"]):
-            self._rows[number]["absent_since"] = now
+        if number is not None:
+            self._attend(number, now, Attention.AWAY)
 
     def judge(self, user_id: str, verdict: Verdict) -> None:
         """A new verdict is in force."""
@@ -159,7 +174,7 @@ class Pool:
     def tick(self, now: float) -> Changes:
         """Pauses and resumes tickets as their gates say. Call at least once a second."""
         used = np.flatnonzero(self._rows["used"])
-        gates = self._gates(self._rows[used], now)
+        gates = self._gates(used, now)
         paused, resumed = [], []
         for number, gate in zip(used.tolist(), map(Gate, gates.tolist()), strict=True):
             if self._stands_still(number, gate, now):
@@ -199,7 +214,7 @@ class Pool:
     def snapshot(self, now: float) -> Snapshot:
         """Everybody whose own gates are open, in order of arrival."""
         used = np.flatnonzero(self._rows["used"])
-        chosen = used[self._gates(self._rows[used], now) == Gate.OPEN]
+        chosen = used[self._gates(used, now) == Gate.OPEN]
         chosen = chosen[np.argsort(self._rows["arrival"][chosen], kind="stable")]
         rows = self._rows[chosen]
         tickets = tuple(self._tickets[number] for number in chosen.tolist())
@@ -209,7 +224,7 @@ class Pool:
 
     def _looks(self, numbers: NDArray[np.int64], now: float) -> list[Look]:
         rows = self._rows[numbers]
-        gates, waits = self._gates(rows, now).tolist(), _waited(rows, now).tolist()
+        gates, waits = self._gates(numbers, now).tolist(), _waited(rows, now).tolist()
         return [
             Look(self._tickets[number], Gate(gate), number in self._told, waited_s)
             for number, gate, waited_s in zip(numbers.tolist(), gates, waits, strict=True)
@@ -219,6 +234,7 @@ class Pool:
         if not self._free:
             size = len(self._rows)
             self._rows = np.concatenate([self._rows, np.zeros(size, ROW)])
+            self._aside = np.concatenate([self._aside, np.zeros(size, ASIDE)])
             self._free = list(range(size, 2 * size))
         return self._free.pop()
 
@@ -227,6 +243,7 @@ class Pool:
     ) -> None:
         row = self._rows[number]
         write_ticket(row, ticket)
+        clear(self._aside[number])
         row["arrival"] = self._arrivals
         self._arrivals += 1
         row["space"], row["slot"] = self._shelves.put(ticket.wish.interests)
@@ -241,20 +258,29 @@ class Pool:
             bars = self._bars[user_id]
             bars[other_id] = max(until, bars.get(other_id, -math.inf))
 
-    def _gates(self, rows: NDArray[np.void], now: float) -> NDArray[np.uint8]:
+    def _attend(self, number: int, now: float, attention: Attention) -> None:
+        row = self._rows[number]
+        self._aside[number]["distracted"] = attention is Attention.DISTRACTED
+        if attention is Attention.PRESENT:
+            row["absent_since"] = math.nan
+        elif math.isnan(row["absent_since"]):
+            row["absent_since"] = now
+
+    def _gates(self, numbers: NDArray[np.int64], now: float) -> NDArray[np.uint8]:
+        rows, absent = self._rows[numbers], ~np.isnan(self._rows["absent_since"][numbers])
         closed = [
             rows["sanctioned_until"] > now,
             ~rows["lets_meet"],
-            ~np.isnan(rows["absent_since"]),
+            absent & self._aside["distracted"][numbers],
+            absent,
             rows["pass_until"] <= now,
             rows["age"] == AgeBand.UNKNOWN,
         ]
-        first = (Gate.SANCTION, Gate.NOT_CLEAR, Gate.AWAY, Gate.SAFETY_PASS, Gate.AGE_UNKNOWN)
-        chosen = np.select(closed, [np.uint8(gate) for gate in first], np.uint8(Gate.OPEN))
+        chosen = np.select(closed, [np.uint8(gate) for gate in OWN_GATES], np.uint8(Gate.OPEN))
         return chosen.astype(np.uint8)
 
     def _stands_still(self, number: int, gate: Gate, now: float) -> bool:
-        if gate is Gate.AWAY:
+        if gate in (Gate.AWAY, Gate.DISTRACTED):
             return bool(now - self._rows[number]["absent_since"] >= AWAY_AFTER_S)
         return gate in PAUSES
 
@@ -263,6 +289,16 @@ class Pool:
             self._rows[number]["paused_since"] = now
         self._told[number] = gate
         return self._tickets[number]
+
+    def _resumes(self, number: int, now: float) -> bool:
+        """Ends the pause of a row whose gates have opened."""
+        if number not in self._told:
+            return False
+        (gate,) = self._gates(np.array([number]), now).tolist()
+        if self._stands_still(number, Gate(gate), now):
+            return False
+        self._resume(number, now)
+        return True
 
     def _resume(self, number: int, now: float) -> Ticket:
         row = self._rows[number]
@@ -287,6 +323,12 @@ class Pool:
             if self._bars[user_id][other] > now
         ]
         return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _attention(present: bool | Attention) -> Attention:
+    if isinstance(present, Attention):
+        return present
+    return Attention.PRESENT if present else Attention.AWAY
 
 
 def _waited(rows: NDArray[np.void], now: float) -> NDArray[np.float64]:

@@ -61,8 +61,8 @@ def test_a_glance_aside_costs_nothing_but_nobody_is_proposed(pool: Pool) -> None
     assert pool.tick(11.0).paused == ((ANA, Gate.AWAY),)
     assert pool.tick(12.0).paused == ()
     assert pool.paused_count() == 1
-    pool.heartbeat(ANA.user_id, 16.0, present=True, pass_until=50.0)
-    assert pool.tick(16.0).resumed == (ANA,)
+    assert pool.heartbeat(ANA.user_id, 16.0, present=True, pass_until=50.0)
+    assert pool.paused_count() == 0  # no tick in between
     assert pool.look(ANA.user_id, 20.0).waited_s == pytest.approx(15.0)  # 20 less 11 to 16
     assert pool.paused_s(ANA.user_id, 20.0) == pytest.approx(5.0)
     assert len(pool.snapshot(20.0)) == 1
@@ -177,7 +177,7 @@ def test_verdicts_and_sanctions_known_before_hold_from_the_start() -> None:
         (Gate.SAFETY_PASS, 0, 0, WaitReason.NO_SAFETY_PASS),
         (Gate.OPEN, 0, 0, WaitReason.POOL_EMPTY),
         (Gate.OPEN, 3, 0, WaitReason.NO_ONE_FITS),
-        (Gate.AGE_UNKNOWN, 3, 0, WaitReason.NO_ONE_FITS),
+        (Gate.AGE_UNKNOWN, 3, 0, WaitReason.AGE_UNKNOWN),
         (Gate.OPEN, 3, 2, WaitReason.NEXT_WAVE),
     ],
 )
