@@ -11,6 +11,7 @@ import typer
 
 from inyeon.cli.inference import inference
 from inyeon.cli.log import log
+from inyeon.cli.matching.commands import matching
 from inyeon.cli.roles import BUILDERS, ROLES, builders
 from inyeon.runtime.loop import collect_less
 from inyeon.runtime.loop import run as run_loop
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(inference, name="inference")
 app.add_typer(log, name="log")
+app.add_typer(matching, name="matching")
 
 
 @app.command()

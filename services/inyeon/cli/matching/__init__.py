@@ -1,0 +1,1 @@
+"""`inyeon matching`: the simulator and the replay of waves."""

@@ -1,0 +1,50 @@
+"""What `inyeon matching` offers. The work is imported when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+matching = typer.Typer(no_args_is_help=True, help="Simulate and replay waves.")
+
+
+@matching.command()
+def simulate(
+    scenario: Annotated[str, typer.Option(help="Name of a scenario that comes along.")] = "evening",
+    scenario_file: Annotated[
+        Path | None, typer.Option(help="A scenario of your own, instead.", dir_okay=False)
+    ] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Only this policy; may be given several times.")
+    ] = None,
+    policies_file: Annotated[
+        Path | None, typer.Option(help="Policies of your own, instead.", dir_okay=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
+    duration_s: Annotated[float | None, typer.Option(help="Instead of the scenario's.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML report with plots.", dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+) -> None:
+    """Pairs a SIMULATED crowd under several policies and compares them."""
+    from inyeon.cli.matching.simulate import Wanted, run_simulate
+
+    run_simulate(
+        Wanted(scenario, scenario_file, policy or (), policies_file, seed, duration_s, out, as_json)
+    )
+
+
+@matching.command()
+def calibrate(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with the reciprocal data.", show_default=False)
+    ],
+    out: Annotated[Path | None, typer.Option(help="File; else stdout.", dir_okay=False)] = None,
+) -> None:
+    """Makes the simulator's aggregates from public data: shares and means, nobody's row."""
+    from inyeon.cli.matching.simulate import run_calibrate
+
+    run_calibrate(data, out)
