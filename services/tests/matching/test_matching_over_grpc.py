@@ -65,6 +65,22 @@ async def test_alone_is_told_so_and_then_that_nobody_fits(stage: Any, wish: Any)
     assert told.candidates == 0
 
 
+async def test_who_asks_why_is_told_what_a_filter_costs_and_a_plan_drops_it(
+    stage: Any, wish: Any
+) -> None:
+    plan = [pb.WideningStep(after_s=1, drops=pb.FILTER_COUNTRIES)]
+    zoe = await seeking(stage, "zoe", wish(countries=["FR"]))
+    await seeking(stage, "ana", wish(countries=["FR"], widening=plan))
+    await zoe.send(why_waiting=pb.WhyWaiting())
+    await zoe.until(lambda: any(n.queued.filter_costs for n in zoe.news))
+    costs = next(n.queued.filter_costs for n in zoe.news if n.queued.filter_costs)
+    assert [(one.filter, one.expected_wait_without.seconds) for one in costs] == [
+        (pb.FILTER_COUNTRIES, 1)
+    ]
+    bob = await seeking(stage, "bob", wish(), country="DE")
+    assert (await bob.hear("matched")).partner.partner_id == "ana"
+
+
 async def test_who_is_away_waits_paused_until_somebody_comes(stage: Any, wish: Any) -> None:
     empty = stage.device("room")
     empty.present = False
@@ -206,6 +222,9 @@ async def test_minors_and_adults_and_the_undeclared_do_not_meet(stage: Any, wish
         (lambda w: w.genders.append(0), "wish.genders"),
         (lambda w: w.languages.append(w.languages[0]), "wish.languages"),
         (lambda w: w.languages[0].__setattr__("tag", "english"), "wish.languages[0].tag"),
+        (lambda w: w.widening.add(after_s=5, drops=9), "wish.widening[0].drops"),
+        (lambda w: w.widening.add(after_s=5, drops=4), "wish.widening[0].drops"),
+        (lambda w: w.widening.add(after_s=0, drops=1), "wish.widening[0].after_s"),
         (lambda w: w.interests.space.ClearField("encoding"), "wish.interests.space.encoding"),
     ],
 )

@@ -8,6 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inyeon.matching.domain import news
+from inyeon.matching.domain.costs import FilterCost
+from inyeon.matching.domain.filters import Filter, WideningStep
 from inyeon.matching.domain.interests import Encoding, Interests, Space, read_interests
 from inyeon.matching.domain.languages import SpokenLanguage
 from inyeon.matching.domain.matches import Explanation, LiveMatch, Side
@@ -27,6 +29,7 @@ def wish_from(message: matching_pb2.Wish) -> Wish:
         frozenset(message.countries),
         interests_from(message.interests),
         message.translation_welcome,
+        tuple(_step(number, step) for number, step in enumerate(message.widening)),
     )
 
 
@@ -38,6 +41,10 @@ def wish_to(wish: Wish) -> matching_pb2.Wish:
         countries=sorted(wish.countries),
         interests=_vector(wish.interests),
         translation_welcome=wish.translation_welcome,
+        widening=[
+            matching_pb2.WideningStep(after_s=int(step.after_s), drops=_filter(step.drops))
+            for step in wish.widening
+        ],
     )
 
 
@@ -202,7 +209,28 @@ def _queued(told: news.Queued) -> matching_pb2.Queued:
         reason=matching_pb2.WaitReason.ValueType(int(told.reason)),
         waited=duration(told.waited_s),
         candidates=told.candidates,
+        filter_costs=[_cost(cost) for cost in told.costs],
     )
+
+
+def _cost(cost: FilterCost) -> matching_pb2.FilterCost:
+    message = matching_pb2.FilterCost(filter=_filter(cost.filter), more_people=cost.more_people)
+    if cost.expected_s is not None:
+        message.expected_wait.CopyFrom(duration(cost.expected_s))
+    if cost.without_s is not None:
+        message.expected_wait_without.CopyFrom(duration(cost.without_s))
+    return message
+
+
+def _filter(one: Filter) -> matching_pb2.Filter.ValueType:
+    return matching_pb2.Filter.ValueType(int(one))
+
+
+def _step(number: int, step: matching_pb2.WideningStep) -> WideningStep:
+    if int(step.drops) not in set(map(int, Filter)):
+        field = f"wish.widening[{number}].drops"
+        raise WishRefused(field, "WIDENING_FILTER", f"{step.drops} is no filter we know")
+    return WideningStep(float(step.after_s), Filter(int(step.drops)))
 
 
 def _matched(told: news.Matched, user_id: str) -> matching_pb2.Matched:

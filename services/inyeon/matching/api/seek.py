@@ -14,6 +14,7 @@ from inyeon.matching.app.heartbeat import heartbeat, leave
 from inyeon.matching.app.ports import SignedPass
 from inyeon.matching.app.seek import seek
 from inyeon.matching.app.state import tell_state
+from inyeon.matching.app.why import ask_why
 from inyeon.matching.domain.matches import EndReason
 from inyeon.matching.domain.people import AgeBand, Gender, Person, country_index
 from inyeon.matching.domain.refusals import WishRefused
@@ -68,6 +69,8 @@ class SeekHandler:
                 ended = message.end_match
                 reason = EndReason(int(ended.reason))
                 await end_match(self._desk, user_id, ended.match_id, reason)
+            case "why_waiting":
+                await ask_why(self._desk, user_id)
             case _:
                 raise InvalidRequest("a message of Seek says something", field="kind")
         await session.acknowledge(sequence)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from inyeon.matching.domain.costs import FilterCost
 from inyeon.matching.domain.freshness import Freshness
 from inyeon.matching.domain.meetings import Meetings
 from inyeon.matching.domain.news import Paused, Queued
@@ -46,6 +47,11 @@ class Hall:
     """By user: when and what they were last told about waiting."""
     fitting: dict[str, int] = field(default_factory=dict)
     """By user: how many people fitted in the last wave."""
+    costs: dict[str, tuple[float, tuple[FilterCost, ...]]] = field(default_factory=dict)
+    """By user: when it was worked out what their filters cost them, and what."""
+    asking: set[str] = field(default_factory=set)
+    """Users who want to know it."""
+    costed_at: float = -math.inf
     freshness: Freshness = field(default_factory=lambda: Freshness(VERDICT_PARTITIONS))
     """Of the verdicts that were read."""
     epoch: int = 0
@@ -67,9 +73,11 @@ class Hall:
         """Forgets everything of the epoch before: this replica owns nothing until it is rebuilt."""
         self.pool, self.meetings = Pool(), Meetings()
         self.freshness = Freshness(VERDICT_PARTITIONS)
-        for known in (self.on_the_way, self.signs, self.told, self.fitting):
+        for known in (self.on_the_way, self.signs, self.told, self.fitting, self.costs):
             known.clear()
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
+        self.asking.clear()
+        self.costed_at = -math.inf
         self.rebuilt.clear()
 
     def lock(self, user_id: str) -> asyncio.Lock:
@@ -96,3 +104,5 @@ class Hall:
         if self.pool.remove(ticket.ticket_id, ticket.user_id):
             self.told.pop(ticket.user_id, None)
             self.fitting.pop(ticket.user_id, None)
+            self.costs.pop(ticket.user_id, None)
+            self.asking.discard(ticket.user_id)

@@ -53,7 +53,8 @@ def _standing(desk: Desk, look: Look) -> Queued | Paused:
     reason = wait_reason(look.gate, others=len(hall.pool) - 1, candidates=fitting)
     if hall.service_away:
         reason = WaitReason.SERVICE_PAUSED
-    return Queued(ticket.ticket_id, reason, look.waited_s, fitting)
+    _, costs = hall.costs.get(ticket.user_id, (0.0, ()))
+    return Queued(ticket.ticket_id, reason, look.waited_s, fitting, costs)
 
 
 def _coming(ticket: Ticket) -> Queued:

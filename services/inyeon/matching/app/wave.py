@@ -11,6 +11,7 @@ from inyeon.matching.app.cancel import end_ticket
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
 from inyeon.matching.app.state import tell_match, tell_waiting
+from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.explaining import explain
 from inyeon.matching.domain.matches import LiveMatch, Side
 from inyeon.matching.domain.scoring import SCORE_VERSION
@@ -51,7 +52,9 @@ def _check_freshness(desk: Desk) -> None:
 async def _tell_everybody(desk: Desk) -> None:
     for look in desk.hall.pool.looks(desk.clock.monotonic()):
         if desk.hall.pool.of_user(look.ticket.user_id) is look.ticket:  # still, after each await
-            await tell_waiting(desk, look)
+            asked = look.ticket.user_id in desk.hall.asking
+            desk.hall.asking.discard(look.ticket.user_id)
+            await tell_waiting(desk, look, force=asked)
 
 
 async def _keep_time(desk: Desk) -> None:
@@ -75,6 +78,7 @@ async def _pair(desk: Desk) -> None:
         ticket.user_id: int(count)
         for ticket, count in zip(snapshot.tickets, wave.fitting.tolist(), strict=True)
     }
+    work_out_costs(desk, wave)
     left_out = await _commit(desk, wave) if wave.pairs else 0
     desk.meter.wave(took_s, len(snapshot), len(wave.pairs), left_out)
 

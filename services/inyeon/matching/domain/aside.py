@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from inyeon.matching.domain.tickets import Ticket
 
 ASIDE = np.dtype(
     [
         ("distracted", np.bool_),  # absent, but in the picture
+        ("widens_at_s", np.float64),  # waiting time of the plan's next step; inf: none
     ]
 )
 """A row a ticket, at the same place as the row of the columns."""
 
 
-def clear(row: np.void) -> None:
+def begin(row: np.void, ticket: Ticket) -> None:
     """As of somebody who has just come."""
     row["distracted"] = False
+    row["widens_at_s"] = ticket.wish.next_widening_s(-math.inf)

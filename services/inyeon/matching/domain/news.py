@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inyeon.matching.domain.costs import FilterCost
 from inyeon.matching.domain.gates import WaitReason
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.tickets import TicketEnd
@@ -26,6 +27,9 @@ class Queued:
     reason: WaitReason
     waited_s: float
     candidates: int
+    costs: tuple[FilterCost, ...] = ()
+    """Of the person's own filters, as of some seconds ago; empty where they cost nothing or were
+    not worked out yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inyeon.matching.domain.aside import ASIDE, clear
+from inyeon.matching.domain.arrivals import Arrivals
+from inyeon.matching.domain.aside import ASIDE, begin
 from inyeon.matching.domain.columns import ROW, write_ticket
 from inyeon.matching.domain.gates import PAUSES, Gate
 from inyeon.matching.domain.people import AgeBand, Attention, Verdict
@@ -86,6 +87,7 @@ class Pool:
         self._bars: dict[str, dict[str, float]] = {}
         self._told: dict[int, Gate] = {}
         self._shelves = VectorShelves()
+        self.arrivals = Arrivals()
         self._arrivals = 0
 
     def __len__(self) -> int:
@@ -117,6 +119,7 @@ class Pool:
         self._tickets[number] = ticket
         self._row_of_user[ticket.user_id] = number
         self._bars[ticket.user_id] = {}
+        self.arrivals.add(self._rows[number], started)
         for bar in bars:
             self._keep_bar(ticket.user_id, bar.other_id, bar.until)
         return True
@@ -212,8 +215,10 @@ class Pool:
         return float(waits.max(initial=0.0))
 
     def snapshot(self, now: float) -> Snapshot:
-        """Everybody whose own gates are open, in order of arrival."""
+        """Everybody whose own gates are open, in order of arrival, with the wishes that their own
+        plans leave by now."""
         used = np.flatnonzero(self._rows["used"])
+        self._widen(used, now)
         chosen = used[self._gates(used, now) == Gate.OPEN]
         chosen = chosen[np.argsort(self._rows["arrival"][chosen], kind="stable")]
         rows = self._rows[chosen]
@@ -243,7 +248,7 @@ class Pool:
     ) -> None:
         row = self._rows[number]
         write_ticket(row, ticket)
-        clear(self._aside[number])
+        begin(self._aside[number], ticket)
         row["arrival"] = self._arrivals
         self._arrivals += 1
         row["space"], row["slot"] = self._shelves.put(ticket.wish.interests)
@@ -257,6 +262,16 @@ class Pool:
         if user_id in self._bars:
             bars = self._bars[user_id]
             bars[other_id] = max(until, bars.get(other_id, -math.inf))
+
+    def _widen(self, used: NDArray[np.int64], now: float) -> None:
+        """Drops the filters that people's own plans drop by now; nothing else ever does."""
+        waited = _waited(self._rows[used], now)
+        for at in np.flatnonzero(waited >= self._aside["widens_at_s"][used]).tolist():
+            number, waited_s = int(used[at]), float(waited[at])
+            ticket = self._tickets[number]
+            self._aside[number]["widens_at_s"] = ticket.wish.next_widening_s(waited_s)
+            widened = replace(ticket, wish=ticket.wish.after(waited_s))
+            write_ticket(self._rows[number], widened)
 
     def _attend(self, number: int, now: float, attention: Attention) -> None:
         row = self._rows[number]

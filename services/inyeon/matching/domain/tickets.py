@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from inyeon.matching.domain.filters import Filter, WideningStep, check_plan
 from inyeon.matching.domain.interests import Interests
 from inyeon.matching.domain.languages import MAX_LEVEL, SpokenLanguage, tag_code
 from inyeon.matching.domain.people import Gender, Person, country_index
@@ -36,12 +38,32 @@ class Wish:
     """Wanted; empty: any."""
     interests: Interests
     translation_welcome: bool
+    widening: tuple[WideningStep, ...] = ()
+    """The only thing that ever relaxes a filter; each filter at most once."""
 
     def __post_init__(self) -> None:
         """Raises WishRefused naming the field."""
         _check_languages(self.languages)
         _check_genders(self.genders)
         _check_countries(self.countries)
+        check_plan(self.widening)
+
+    def after(self, waited_s: float) -> Wish:
+        """The wish in force after waiting so long, pauses not counted, by its own plan."""
+        dropped = {step.drops for step in self.widening if step.after_s <= waited_s}
+        if not dropped:
+            return self
+        return replace(
+            self,
+            genders=frozenset() if Filter.GENDERS in dropped else self.genders,
+            countries=frozenset() if Filter.COUNTRIES in dropped else self.countries,
+            translation_welcome=self.translation_welcome or Filter.COMMON_LANGUAGE in dropped,
+        )
+
+    def next_widening_s(self, waited_s: float) -> float:
+        """The waiting time of the next step after `waited_s`; inf for none."""
+        due = [step.after_s for step in self.widening if step.after_s > waited_s]
+        return min(due, default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
