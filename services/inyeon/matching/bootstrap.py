@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import grpc
@@ -10,19 +11,26 @@ import grpc
 from inyeon.matching.adapters.book import SqlBook
 from inyeon.matching.adapters.consumers import follow_edges, follow_verdicts
 from inyeon.matching.adapters.metrics import PrometheusMeter
+from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
 from inyeon.matching.adapters.tables import TABLES, stream_sessions
 from inyeon.matching.adapters.teller import PeerTeller
+from inyeon.matching.adapters.territory_files import read_territories
 from inyeon.matching.adapters.ticket_log import LogTickets
 from inyeon.matching.adapters.ticket_reader import read_tickets
 from inyeon.matching.api.acks import GroupAcks
 from inyeon.matching.api.pools import PoolServicer, pools_router
+from inyeon.matching.api.routing import Routing
 from inyeon.matching.api.seek import SeekHandler
 from inyeon.matching.api.servicer import SeekServicer
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.floor import Floor
 from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.running import run_upkeep, run_waves
-from inyeon.matching.settings import MatchingSettings
+from inyeon.matching.app.seating import SeatWork, take_seat
+from inyeon.matching.domain.territories import Territories
+from inyeon.matching.settings import ALL_POOLS, MatchingSettings
+from inyeon.runtime.errors import SettingsRefused
 from inyeon.runtime.peers import Peers
 from inyeon.runtime.service import BackgroundTask, Ground, Service
 from inyeon.runtime.store.port import Store
@@ -37,56 +45,100 @@ GRPC_NAMES = ("inyeon.matching.v1.MatchingService", "inyeon.matching.v1.PoolServ
 
 async def build(settings: MatchingSettings, ground: Ground) -> Service:
     """Wires everything; nothing runs until the harness starts the tasks."""
+    territories = read_territories(settings.countries_file, settings.pools_file)
+    pools = _pools(settings, territories)
     store, peers = await ground.store(NAME, TABLES), ground.peers(NAME)
-    desk = _desk(settings, ground, store, peers)
+    floor = _floor(settings, pools, ground, store, peers)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
-    handler = SeekHandler(desk, peers, acks)
+    routing = Routing(floor, _pool_of(settings, territories))
+    handler = SeekHandler(routing, peers, acks)
     stream: StreamServer[SeekRequest, SeekResponse] = StreamServer(
         "seek", SeekResponse, handler, sessions, ground.clock, ground.tokens
     )
 
-    work = (
-        lambda: read_tickets(desk, ground.log, ground.consumer_metrics),
-        lambda: follow_verdicts(desk, ground.log, ground.consumer_metrics),
-        lambda: follow_edges(desk, ground.log, ground.consumer_metrics),
-        lambda: run_waves(desk, settings.wave_every_s),
-        lambda: run_upkeep(desk),
+    def owning(desk: Desk) -> SeatWork:
+        work = (
+            lambda: read_tickets(desk, ground.log, ground.consumer_metrics),
+            lambda: run_waves(desk, settings.wave_every_s),
+            lambda: run_upkeep(desk),
+        )
+
+        def lost_it() -> None:
+            handler.end_streams(lambda caller: routing.pool(caller) == desk.pool)
+
+        return lambda seat: own_pool(floor, desk, work, lost_it)
+
+    shared = (ground.log, ground.clock, ground.consumer_metrics)
+    work: tuple[SeatWork, ...] = (
+        lambda seat: follow_verdicts(floor, seat, *shared),
+        lambda seat: follow_edges(floor, seat, *shared),
+        *(owning(desk) for desk in floor.desks.values()),
     )
 
     def bind(server: grpc.aio.Server) -> None:
         matching_pb2_grpc.add_MatchingServiceServicer_to_server(SeekServicer(stream), server)
-        matching_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(desk), server)
+        matching_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(floor), server)
 
+    seats = SqlSeats(store, ground.clock)
     return Service(
         name=NAME,
         grpc_names=GRPC_NAMES,
         bind=bind,
         tasks=(
-            BackgroundTask("matching pool", lambda: own_pool(desk, work, handler.end_all)),
+            BackgroundTask("matching pools", lambda: take_seat(seats, floor, ground.clock, work)),
             BackgroundTask("matching acknowledgements", acks.run),
             BackgroundTask("matching sessions", acks.prune),
         ),
-        ready=desk.hall.rebuilt.is_set,
+        ready=floor.ready,
         drain=stream.drain,
-        routes=pools_router(desk),
+        routes=pools_router(floor),
     )
 
 
-def _desk(settings: MatchingSettings, ground: Ground, store: Store, peers: Peers) -> Desk:
-    return Desk(
+def _pools(settings: MatchingSettings, territories: Territories) -> tuple[str, ...]:
+    """Pools that this replica may own. Raises SettingsRefused for one that the table has not."""
+    if ALL_POOLS in settings.pools:
+        return territories.pools
+    for pool in settings.pools:
+        if pool not in territories.pools:
+            known = ", ".join(territories.pools)
+            raise SettingsRefused(
+                f"{pool!r} is no pool of the table: {known}",
+                reason="POOL_UNKNOWN",
+                field="INYEON_MATCHING_POOLS",
+            )
+    return tuple(dict.fromkeys(settings.pools)) or (settings.pool,)
+
+
+def _pool_of(settings: MatchingSettings, territories: Territories) -> Callable[[str], str]:
+    if settings.pools:
+        return lambda country: territories.of(country).pool
+    return lambda country: settings.pool
+
+
+def _floor(
+    settings: MatchingSettings,
+    pools: Sequence[str],
+    ground: Ground,
+    store: Store,
+    peers: Peers,
+) -> Floor:
+    first = Desk(
         book=SqlBook(store, timedelta(seconds=settings.rematch_horizon_s), ground.clock),
         tickets=LogTickets(ground.log, ground.replica, ground.clock),
         teller=PeerTeller(peers),
         passes=StatementPasses(ground.verifier("moderation")),
         grants=StatementGrants(ground.signer(NAME)),
-        meter=PrometheusMeter(ground.metrics, settings.pool),
+        meter=PrometheusMeter(ground.metrics, pools[0]),
         clock=ground.clock,
         rules=settings.rules(),
-        pool=settings.pool,
+        pool=pools[0],
         replica=ground.replica,
         new_id=lambda: secrets.token_urlsafe(16),
         max_waiting=settings.max_waiting,
         policy_versions=frozenset(settings.policy_versions),
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
     )
+    desks = {pool: first.beside(pool) for pool in pools[1:]}
+    return Floor({first.pool: first} | desks, ground.replica)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from inyeon.matching.data import COUNTRIES, POOLS
 from inyeon.matching.domain.languages import Routes
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.settings import StrictSettings
+
+ALL_POOLS = "*"
 
 
 class MatchingSettings(StrictSettings):
@@ -19,7 +25,14 @@ class MatchingSettings(StrictSettings):
     )
 
     pool: str = Field(default="main", pattern="^[a-z0-9-]{1,32}$")
-    """Name of the one pool that this replica owns, or stands by for."""
+    """Name of the one pool for everybody, where `pools` is empty."""
+    pools: tuple[str, ...] = ()
+    """Pools that this replica may own, of the table; JSON list in the environment. `["*"]`: all of
+    them. A country then has its pool by the table. All replicas together must own every pool."""
+    countries_file: Path = COUNTRIES
+    """Table of countries: pool, policy set, age of majority, languages."""
+    pools_file: Path = POOLS
+    """Table of pools with their neighbours."""
     wave_every_s: float = Field(default=1.0, gt=0, le=10)
     """Pause between passes: a pass over 1,000 takes some 20 ms, so it costs 2 % of a core."""
     min_similarity: float = Field(default=0.4, ge=0, le=1)
@@ -36,6 +49,12 @@ class MatchingSettings(StrictSettings):
     """Pairs of languages that translation can carry both ways; JSON list in the environment."""
     policy_versions: tuple[str, ...] = ()
     """Policy versions whose safety passes count; empty: any that moderation signs."""
+
+    @model_validator(mode="after")
+    def _all_or_some(self) -> Self:
+        if ALL_POOLS in self.pools and len(self.pools) > 1:
+            raise ValueError(f"pools: {ALL_POOLS} stands alone")
+        return self
 
     @field_validator("translation_routes")
     @classmethod

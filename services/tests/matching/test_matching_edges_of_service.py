@@ -94,8 +94,8 @@ async def test_an_owner_whose_place_in_the_log_is_taken_steps_down_and_owns_anew
 ) -> None:
     ana = await seeking(stage, "ana", wish())
     await ana.hear("queued")
-    stranger = await stage.log.join(group, [topic], member="pool-main")
-    with pytest.raises(LogFenced, match="pool-main"):
+    stranger = await stage.log.join(f"{group}-0", [topic], member="seat-0")
+    with pytest.raises(LogFenced, match="seat-0"):
         async with asyncio.timeout(20):
             while True:  # nobody took the lease, so the pool comes back, and with it the place
                 await stranger.poll(1, 0.0)

@@ -56,13 +56,17 @@ class SqlBook:
         self._clock = clock
         self._horizon = rematch_horizon
 
-    async def hold(self, pool: str, replica: str, epoch: int) -> int | None:
+    async def hold(
+        self, pool: str, replica: str, epoch: int, patience_s: float = 0.0
+    ) -> int | None:
         async with self._store.transaction() as tx:
-            return await ownership.hold(tx.connection, self._clock, pool, replica, epoch)
+            return await ownership.hold(
+                tx.connection, self._clock, pool, replica, epoch, patience_s=patience_s
+            )
 
     async def give_up(self, pool: str, epoch: int) -> None:
         async with self._store.transaction() as tx:
-            await ownership.give_up(tx.connection, pool, epoch)
+            await ownership.give_up(tx.connection, self._clock, pool, epoch)
 
     async def marks_expected(self) -> bool:
         async with self._store.reading() as connection:

@@ -1,5 +1,6 @@
 """What other services decided, from the log into the use cases.
 
+Each replica reads everything, in the group of its seat: any desk of its floor may have the person.
 The effects keep the highest version of each fact themselves, so these consumers run without the
 ground's ledger and bear repetition.
 """
@@ -8,10 +9,10 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from inyeon.matching.app.apply import apply_edge, apply_mark, apply_verdict
-from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.floor import Floor, take_edge, take_mark, take_verdict
 from inyeon.matching.domain.people import Verdict
-from inyeon.matching.errors import PoolLost
+from inyeon.matching.errors import SeatLost
+from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import LogFenced
 from inyeon.runtime.log.consuming import Action, ConsumerMetrics, consume
 from inyeon.runtime.log.envelope import decode, is_type, version_of
@@ -24,34 +25,38 @@ GROUP_VERDICTS = "matching-verdicts"
 GROUP_EDGES = "matching-edges"
 
 
-async def follow_verdicts(desk: Desk, log: Log, metrics: ConsumerMetrics | None = None) -> None:
+async def follow_verdicts(
+    floor: Floor, seat: int, log: Log, clock: Clock, metrics: ConsumerMetrics | None = None
+) -> None:
     """Applies `moderation.verdicts` for as long as this task lives."""
 
     async def apply(record: Record, _: None) -> None:
         if is_type(record, events_pb2.OutboxWatermark):
             if record.value is not None:
                 mark = decode(record, events_pb2.OutboxWatermark)
-                await _mark(desk, mark)
+                await _mark(floor, mark)
             return
         if record.value is None:  # the person was erased
-            await apply_verdict(desk, record.key, Verdict.NONE, version_of(record))
+            await take_verdict(floor, record.key, Verdict.NONE, version_of(record))
             return
         event = decode(record, events_pb2.VerdictRecorded)
         expect_key(record, event.user_id)
         verdict = Verdict(int(event.verdict))
-        await apply_verdict(desk, event.user_id, verdict, event.version)
+        await take_verdict(floor, event.user_id, verdict, event.version)
 
-    await _as_owner(desk, log, GROUP_VERDICTS, VERDICTS, apply, metrics)
+    await _in_group_of(seat, log, clock, GROUP_VERDICTS, VERDICTS, apply, metrics)
 
 
-async def _mark(desk: Desk, mark: events_pb2.OutboxWatermark) -> None:
+async def _mark(floor: Floor, mark: events_pb2.OutboxWatermark) -> None:
     try:
-        await apply_mark(desk, mark.partition, mark.committed_at.ToDatetime(tzinfo=UTC))
+        await take_mark(floor, mark.partition, mark.committed_at.ToDatetime(tzinfo=UTC))
     except ValueError as error:
         raise PoisonRecord("PARTITION_UNKNOWN", str(error)) from error
 
 
-async def follow_edges(desk: Desk, log: Log, metrics: ConsumerMetrics | None = None) -> None:
+async def follow_edges(
+    floor: Floor, seat: int, log: Log, clock: Clock, metrics: ConsumerMetrics | None = None
+) -> None:
     """Applies `social.edges` for as long as this task lives. A tombstone lifts nothing: a block
     outlives its erased author's data as an edge of two random ids."""
 
@@ -59,31 +64,32 @@ async def follow_edges(desk: Desk, log: Log, metrics: ConsumerMetrics | None = N
         if record.value is not None:
             event = decode(record, events_pb2.EdgeRecorded)
             expect_key(record, f"{event.user_id}/{event.other_id}")
-            await apply_edge(desk, event.user_id, event.other_id, event.kind, event.version)
+            await take_edge(floor, event.user_id, event.other_id, event.kind, event.version)
 
-    await _as_owner(desk, log, GROUP_EDGES, EDGES, apply, metrics)
+    await _in_group_of(seat, log, clock, GROUP_EDGES, EDGES, apply, metrics)
 
 
-async def _as_owner(
-    desk: Desk,
+async def _in_group_of(
+    seat: int,
     log: Log,
+    clock: Clock,
     group: str,
     topic: str,
     apply: Action,
     metrics: ConsumerMetrics | None,
 ) -> None:
-    """As the member that is named after the pool: a new owner takes the place of one that died, or
-    was stopped, without waiting for the end of its session. Raises PoolLost."""
+    """As the only member, named after the seat: who takes the seat of one that died, or was
+    stopped, takes its place without waiting for the end of its session. Raises SeatLost."""
     try:
         await consume(
             log,
-            group,
+            f"{group}-{seat}",
             [topic],
             apply,
             store=None,
-            clock=desk.clock,
+            clock=clock,
             metrics=metrics,
-            member=f"pool-{desk.pool}",
+            member=f"seat-{seat}",
         )
     except LogFenced as error:
-        raise PoolLost(f"pool {desk.pool}: {error}") from error
+        raise SeatLost(f"seat {seat}: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from prometheus_client import CollectorRegistry, Histogram
 
 from inyeon.matching.domain.gates import Gate
@@ -15,19 +17,19 @@ WAITS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 
 
 class PrometheusMeter:
-    """`Meter` on a registry."""
+    """`Meter` on a registry, for one pool; `for_pool` gives those of others."""
 
     def __init__(self, registry: CollectorRegistry, pool: str) -> None:
         by_pool = ("pool",)
-        self._pass_s = histogram(
+        self._pass_s_of = histogram(
             registry, "inyeon_matching_pass_seconds", "Time a pass took to decide", by_pool
-        ).labels(pool)
-        self._wait_s = Histogram(
+        )
+        self._wait_s_of = Histogram(
             WAIT_NAME, "Waiting time until a match", by_pool, registry=registry, buckets=WAITS_S
-        ).labels(pool)
-        self._took_part = gauge(
+        )
+        self._took_part_of = gauge(
             registry, "inyeon_matching_took_part", "People in the last pass", by_pool
-        ).labels(pool)
+        )
         self._depth = gauge(
             registry, "inyeon_matching_people", "People waiting, paused, meeting", ("pool", "state")
         )
@@ -43,13 +45,27 @@ class PrometheusMeter:
         self._paused = counter(
             registry, "inyeon_matching_pauses", "Tickets that were paused", ("gate",)
         )
-        self._owner = gauge(
+        self._owner_of = gauge(
             registry, "inyeon_matching_pool_owner", "1 while this replica owns the pool", by_pool
-        ).labels(pool)
-        self._verdict_age_s = gauge(
+        )
+        self._verdict_age_s_of = gauge(
             registry, "inyeon_matching_verdict_age_seconds", "How old verdicts may be", by_pool
-        ).labels(pool)
+        )
+        self._is_of(pool)
+
+    def for_pool(self, pool: str) -> PrometheusMeter:
+        """The same metrics under another pool's label."""
+        other = copy(self)
+        other._is_of(pool)
+        return other
+
+    def _is_of(self, pool: str) -> None:
         self._pool = pool
+        self._pass_s = self._pass_s_of.labels(pool)
+        self._wait_s = self._wait_s_of.labels(pool)
+        self._took_part = self._took_part_of.labels(pool)
+        self._owner = self._owner_of.labels(pool)
+        self._verdict_age_s = self._verdict_age_s_of.labels(pool)
 
     def wave(self, took_s: float, took_part: int, pairs: int, left_out: int) -> None:
         self._pass_s.observe(took_s)

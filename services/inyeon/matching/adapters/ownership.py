@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, extract, func, literal, or_
+from sqlalchemy import BigInteger, ColumnElement, Table, case, cast, extract, func, literal, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.matching.adapters.tables import pool_owners
@@ -21,18 +21,26 @@ LEASE_S = 4.0
 
 
 async def hold(
-    connection: AsyncConnection, clock: Clock, pool: str, owner: str, epoch: int
+    connection: AsyncConnection,
+    clock: Clock,
+    pool: str,
+    owner: str,
+    epoch: int,
+    *,
+    patience_s: float = 0.0,
+    table: Table = pool_owners,
 ) -> int | None:
-    """Renews the lease of `epoch`, or takes a pool whose lease has ended, with the next epoch.
+    """Renews the lease of `epoch`, or takes a pool whose lease ended `patience_s` ago, with the
+    next epoch. A pool that nobody ever had is free at once. Seats are a table of their own.
 
     `epoch` 0 is a process that has just started: it takes at once what its own name still holds.
     None where another replica owns the pool.
     """
-    now = _now_us(connection, clock)
-    mine, table = literal(epoch, BigInteger), pool_owners
+    now = now_us(connection, clock)
+    mine = literal(epoch, BigInteger)
     until = now + int(LEASE_S * 1e6)
     insert = upsert(connection, table).values(pool=pool, epoch=1, replica=owner, expires_us=until)
-    free = [table.c.epoch == mine, table.c.expires_us <= now]
+    free = [table.c.epoch == mine, table.c.expires_us <= now - int(patience_s * 1e6)]
     if epoch == 0:
         free.append(table.c.replica == owner)
     values: dict[str, Any] = {
@@ -48,14 +56,17 @@ async def hold(
     return None if taken is None else int(taken)
 
 
-async def give_up(connection: AsyncConnection, pool: str, epoch: int) -> None:
+async def give_up(
+    connection: AsyncConnection, clock: Clock, pool: str, epoch: int, *, table: Table = pool_owners
+) -> None:
     """Ends the lease of `epoch` now, so that the next owner need not wait for its end."""
-    table = pool_owners
     mine = (table.c.pool == pool) & (table.c.epoch == epoch)
-    await connection.execute(table.update().where(mine).values(expires_us=0))
+    ended = table.update().where(mine).values(expires_us=now_us(connection, clock))
+    await connection.execute(ended)
 
 
-def _now_us(connection: AsyncConnection, clock: Clock) -> ColumnElement[int]:
+def now_us(connection: AsyncConnection, clock: Clock) -> ColumnElement[int]:
+    """The database's time in microseconds since 1970; SQLite has one process's clock."""
     if connection.dialect.name == "sqlite":
         return literal(microseconds(clock.now()), BigInteger)
     return cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)

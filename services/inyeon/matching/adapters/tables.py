@@ -46,6 +46,16 @@ pool_owners = Table(
     Column("expires_us", BigInteger, nullable=False, server_default="0"),
 )
 
+# A seat each replica, with a lease like a pool's; `pool` is the seat's name.
+seats = Table(
+    "seats",
+    TABLES,
+    Column("pool", Text, primary_key=True, comment="name of the seat"),
+    Column("epoch", BigInteger, nullable=False),
+    Column("replica", Text, nullable=False),
+    Column("expires_us", BigInteger, nullable=False, server_default="0"),
+)
+
 # Behind them lies every verdict that moderation committed before; written now and then only.
 verdict_marks = Table(
     "verdict_marks",

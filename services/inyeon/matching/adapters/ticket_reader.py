@@ -21,12 +21,14 @@ from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.envelope import decode, is_type
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import GroupConsumer, Log, Position, Record
-from inyeon.runtime.log.topics import TICKETS
+from inyeon.runtime.log.records import partition_of
+from inyeon.runtime.log.topics import TICKETS, TOPICS
 from inyeon_protos.events.v1 import events_pb2
 
 LOOK_BACK = timedelta(seconds=90)
 MAX_RECORDS = 500
 POLL_S = 0.5
+PARTITIONS = next(spec.partitions for spec in TOPICS if spec.name == TICKETS)
 RETRY_S = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -36,15 +38,18 @@ async def read_tickets(desk: Desk, log: Log, metrics: ConsumerMetrics) -> None:
     """Keeps the pool as the log says, for as long as this task lives."""
     of_all_epochs = f"matching-pool-{desk.pool}"
     group = f"{of_all_epochs}-{desk.hall.epoch}"
+    partition = partition_of(desk.pool, PARTITIONS)
     began = desk.clock.now()
     member = await _join(desk, log, group, began - LOOK_BACK)
     try:
         while True:
             records = await _poll(desk, member)
             if records:
-                read = await _take(desk, records)
+                # Other pools' partitions lie in the same topic.
+                mine = [record for record in records if record.partition == partition]
+                read = await _take(desk, mine)
                 metrics.taken(of_all_epochs, TICKETS, "applied", read)
-                metrics.taken(of_all_epochs, TICKETS, "poison", len(records) - read)
+                metrics.taken(of_all_epochs, TICKETS, "poison", len(mine) - read)
                 await _commit(member, records)
             # The end of what was there: nothing more, or, in a busy pool, only what came since.
             if all(record.published_at > began for record in records):

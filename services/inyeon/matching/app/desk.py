@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from inyeon.matching.app.hall import Hall
@@ -33,6 +33,10 @@ class Desk:
     verdicts_stale: timedelta = timedelta(seconds=5)
     """Nobody is paired while verdicts may be missing that are older."""
     hall: Hall = field(default_factory=Hall)
+
+    def beside(self, pool: str) -> Desk:
+        """The desk of another pool of the same replica, with a hall of its own."""
+        return replace(self, pool=pool, meter=self.meter.for_pool(pool), hall=Hall())
 
     def started(self, waited: timedelta) -> float:
         """The monotonic time at which somebody began who has waited so long by the wall clock.

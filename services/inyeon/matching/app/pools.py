@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.floor import Floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class PoolState:
     """Waves with a pair since this replica owns the pool."""
     service_away: bool
     last_pass_at: datetime | None
+
+
+def pool_states(floor: Floor) -> list[PoolState]:
+    """Of every pool that this replica owns or stands by for, the owned ones first."""
+    states = [pool_state(desk) for desk in floor.desks.values()]
+    return sorted(states, key=lambda state: state.epoch == 0)
 
 
 def pool_state(desk: Desk) -> PoolState:

@@ -58,8 +58,11 @@ class Book(Protocol):
     given is the one in force now, so that a repeated record has its effect again.
     """
 
-    async def hold(self, pool: str, replica: str, epoch: int) -> int | None:
-        """Renews the lease of `epoch` or takes a pool that is free, with the next epoch, from 1.
+    async def hold(
+        self, pool: str, replica: str, epoch: int, patience_s: float = 0.0
+    ) -> int | None:
+        """Renews the lease of `epoch` or takes a pool that has been free for `patience_s`, with the
+        next epoch, from 1.
 
         `epoch` 0: a process that has just started takes what its own name holds. None: another
         replica owns the pool.
@@ -194,6 +197,10 @@ GRANT_LIFE = timedelta(minutes=2)
 
 class Meter(Protocol):
     """What operators count."""
+
+    def for_pool(self, pool: str) -> Meter:
+        """The same counts for another pool."""
+        ...
 
     def wave(self, took_s: float, took_part: int, pairs: int, left_out: int) -> None:
         """A pass is done."""

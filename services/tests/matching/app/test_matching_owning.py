@@ -20,6 +20,7 @@ from inyeon.matching.adapters.tables import TABLES
 from inyeon.matching.adapters.ticket_log import LogTickets
 from inyeon.matching.app.apply import apply_mark
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.floor import Floor
 from inyeon.matching.app.hall import VERDICT_PARTITIONS, Hall
 from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.wave import run_wave
@@ -48,10 +49,12 @@ class AwayBook(SqlBook):
 
     away = False
 
-    async def hold(self, pool: str, replica: str, epoch: int) -> int | None:
+    async def hold(
+        self, pool: str, replica: str, epoch: int, patience_s: float = 0.0
+    ) -> int | None:
         if self.away:
             raise StoreUnavailable("away")
-        return await super().hold(pool, replica, epoch)
+        return await super().hold(pool, replica, epoch, patience_s)
 
 
 @dataclass
@@ -63,6 +66,9 @@ class Replica:
     working: bool = False
     fails_with: BaseException | None = None
     poke: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.floor = Floor({self.desk.pool: self.desk}, self.desk.replica)
 
     async def work(self) -> None:
         self.working = True
@@ -78,7 +84,7 @@ class Replica:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        task = asyncio.create_task(own_pool(self.desk, (self.work,), self.end_streams))
+        task = asyncio.create_task(own_pool(self.floor, self.desk, (self.work,), self.end_streams))
         try:
             yield task
         finally:
