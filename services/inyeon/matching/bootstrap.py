@@ -125,7 +125,13 @@ def _floor(
     peers: Peers,
 ) -> Floor:
     first = Desk(
-        book=SqlBook(store, timedelta(seconds=settings.rematch_horizon_s), ground.clock),
+        book=SqlBook(
+            store,
+            timedelta(seconds=settings.rematch_horizon_s),
+            ground.clock,
+            timedelta(seconds=settings.skip_within_s),
+        ),
+        accept_within=timedelta(seconds=settings.accept_within_s),
         tickets=LogTickets(ground.log, ground.replica, ground.clock),
         teller=PeerTeller(peers),
         passes=StatementPasses(ground.verifier("moderation")),

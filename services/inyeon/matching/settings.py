@@ -50,6 +50,12 @@ class MatchingSettings(StrictSettings):
     policy_versions: tuple[str, ...] = ()
     """Policy versions whose safety passes count; empty: any that moderation signs."""
 
+    accept_within_s: float = Field(default=0.0, ge=0, le=60)
+    """Both must accept a match within so long before they meet; 0: nobody is asked."""
+    skip_within_s: float = Field(default=0.0, ge=0, le=60)
+    """Leaving a match sooner is a fault of one's own: from the fourth within ten minutes on it
+    costs a pause, from 10 s to 5 min; 0: leaving is none."""
+
     @model_validator(mode="after")
     def _all_or_some(self) -> Self:
         if ALL_POOLS in self.pools and len(self.pools) > 1:

@@ -65,6 +65,26 @@ async def test_alone_is_told_so_and_then_that_nobody_fits(stage: Any, wish: Any)
     assert told.candidates == 0
 
 
+async def test_both_are_asked_where_the_operator_says_so(stages: Any, wish: Any) -> None:
+    stage = await stages(accept_within_s=20)
+    ana = await seeking(stage, "ana", wish())
+    bob = await seeking(stage, "bob", wish())
+    asked = await ana.hear("proposed")
+    assert asked.partner.partner_id == "bob" and 0 < asked.answer_within.seconds <= 20
+    await ana.send(accept=pb.Accept(match_id=asked.match_id))
+    assert (await ana.hear("proposed")).accepted
+    await bob.send(decline=pb.Decline(match_id=asked.match_id))
+    for device in (ana, bob):
+        assert (await device.hear("match_over")).reason == pb.END_REASON_DECLINED
+    await ana.hear("queued")  # without asking
+    cid = await seeking(stage, "cid", wish())
+    again = await ana.hear("proposed")
+    for device in (ana, cid):
+        await device.send(accept=pb.Accept(match_id=again.match_id))
+    for device in (ana, cid):
+        assert MatchGrant.FromString((await device.hear("matched")).grant.payload).user_id
+
+
 async def test_who_asks_why_is_told_what_a_filter_costs_and_a_plan_drops_it(
     stage: Any, wish: Any
 ) -> None:
@@ -105,7 +125,7 @@ async def test_who_is_distracted_is_told_apart_from_who_is_away(stage: Any, wish
             attention=pb.ATTENTION_DISTRACTED,
         )
         await ana.send(heartbeat=beat)
-    await ana.hear("queued", reason=pb.WAIT_REASON_DISTRACTED)
+    await ana.hear("paused", reason=pb.WAIT_REASON_DISTRACTED)
 
 
 async def test_without_a_pass_nobody_is_proposed(stage: Any, wish: Any) -> None:

@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
 from inyeon.matching.adapters import events, ownership
+from inyeon.matching.adapters.answering import accept_match, count_fault
 from inyeon.matching.adapters.committing import commit_proposals
 from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
 from inyeon.matching.adapters.tables import (
     credits_given,
     edges,
+    faults,
     live_matches,
     live_users,
     meetings,
@@ -26,12 +28,13 @@ from inyeon.matching.adapters.tables import (
     verdicts,
 )
 from inyeon.matching.app.ports import Facts, WaveOrder
+from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, at_fault
 from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.store.dialects import lock, upsert
-from inyeon.runtime.store.port import Store
+from inyeon.runtime.store.port import Store, Transaction
 from inyeon.runtime.store.repeating import repeating
 
 CREDIT_KEPT = timedelta(minutes=2)
@@ -51,7 +54,14 @@ _Row = dict[str, str | int]
 class SqlBook:
     """Matching's store."""
 
-    def __init__(self, store: Store, rematch_horizon: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rematch_horizon: timedelta,
+        clock: Clock,
+        skip_within: timedelta = timedelta(0),
+    ) -> None:
+        self._skip_within = skip_within
         self._store = store
         self._clock = clock
         self._horizon = rematch_horizon
@@ -140,19 +150,30 @@ class SqlBook:
     ) -> bool:
         async with self._store.transaction() as tx:
             of_match = live_matches.c.match_id == match.match_id
-            gone = await tx.connection.execute(delete(live_matches).where(of_match))
-            if not gone.rowcount:
+            ending = delete(live_matches).where(of_match).returning(live_matches.c.match)
+            kept = (await tx.connection.execute(ending)).scalar_one_or_none()
+            if kept is None:
                 return False
+            if match.accept_until is not None:  # somebody may have said yes meanwhile
+                match = match_from_row(match.match_id, match.pool, micros(match.started_at), kept)
+                to_blame -= match.accepted if reason is EndReason.NOT_ACCEPTED else frozenset()
             users = delete(live_users).where(live_users.c.match_id == match.match_id)
             await tx.connection.execute(users)
             await _extend_horizon(tx.connection, match, at + self._horizon)
             for side in sorted(credited(match, reason, to_blame), key=lambda one: one.user_id):
                 await _give_credit(tx.connection, side.user_id, side.waited_s, at + CREDIT_KEPT)
-            version = await tx.next_version(f"match:{match.match_id}")
-            await tx.emit(events.match_ended(match, reason, ended_by, at, version))
-            for user_id in match.users:
-                await tx.emit(events.outcome(match, user_id, reason, ended_by, at))
+            lasted_s = (at - match.started_at).total_seconds()
+            skip_s = self._skip_within.total_seconds()
+            for user_id in sorted(at_fault(reason, to_blame, lasted_s, skip_s)):
+                await count_fault(tx.connection, user_id, at)
+            if match.agreed:
+                await _emit_end(tx, match, reason, ended_by, at)
             return True
+
+    @repeating
+    async def accept(self, match: LiveMatch, user_id: str, at: datetime) -> LiveMatch | None:
+        async with self._store.transaction() as tx:
+            return await accept_match(tx, match.match_id, user_id, at)
 
     async def live_matches(self, pool: str) -> list[LiveMatch]:
         async with self._store.reading() as connection:
@@ -184,9 +205,11 @@ class SqlBook:
     @repeating
     async def forget(self, at: datetime) -> int:
         now, old = micros(at), micros(at - ENDS_KEPT)
+        forgiven = micros(at - timedelta(seconds=FORGIVEN_AFTER_S))
         stale = (
             delete(meetings).where(meetings.c.until_us <= now),
             delete(credits_given).where(credits_given.c.until_us <= now),
+            delete(faults).where(faults.c.last_us <= forgiven, faults.c.until_us <= now),
             delete(ticket_ends).where(ticket_ends.c.ended_us <= old),
         )
         async with self._store.transaction() as tx:
@@ -205,6 +228,15 @@ class SqlBook:
                 where=table.c.version <= row["version"],
             )
             return bool((await tx.connection.execute(keeping)).rowcount)
+
+
+async def _emit_end(
+    tx: Transaction, match: LiveMatch, reason: EndReason, ended_by: str, at: datetime
+) -> None:
+    version = await tx.next_version(f"match:{match.match_id}")
+    await tx.emit(events.match_ended(match, reason, ended_by, at, version))
+    for user_id in match.users:
+        await tx.emit(events.outcome(match, user_id, reason, ended_by, at))
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -234,8 +266,18 @@ async def _facts(
     )
     busy = set(live)
     bars = await _bars(connection, users, at)
+    cooling = await connection.execute(
+        select(faults.c.user_id, faults.c.until_us).where(faults.c.user_id.in_(users))
+    )
+    cools = {user: moment_of(end) for user, end in cooling}
     return {
-        user: Facts(verdict.get(user, Verdict.NONE), until.get(user), user in busy, bars[user])
+        user: Facts(
+            verdict.get(user, Verdict.NONE),
+            until.get(user),
+            user in busy,
+            bars[user],
+            cools.get(user),
+        )
         for user in users
     }
 

@@ -154,8 +154,9 @@ async def _emit(
 ) -> None:
     for proposal in kept:
         match = proposal.match
-        version = await tx.next_version(f"match:{match.match_id}")
-        await tx.emit(events.match_live(match, version))
+        if match.agreed:  # else when both have said yes
+            version = await tx.next_version(f"match:{match.match_id}")
+            await tx.emit(events.match_live(match, version))
         for ticket_id, user_id in zip(proposal.tickets, match.users, strict=True):
             ids = ticket_id, user_id, order.pool
             await tx.emit(events.ticket_ended(*ids, TicketEnd.MATCHED, order.decided_at))

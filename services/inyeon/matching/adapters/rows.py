@@ -24,9 +24,14 @@ def moment_of(microseconds: int) -> datetime:
 
 
 def match_to_json(match: LiveMatch) -> str:
-    """Both sides and the reasons; id, pool and start have columns of their own."""
+    """Both sides, the reasons and what people answered; id, pool and start have columns of their
+    own."""
     reasons = [[int(one.reason), one.strength, one.detail] for one in match.reasons]
-    return json.dumps({"sides": [_side_to(side) for side in match.sides], "reasons": reasons})
+    row: dict[str, Any] = {"sides": [_side_to(side) for side in match.sides], "reasons": reasons}
+    if match.accept_until is not None:
+        row["accept_until_us"] = micros(match.accept_until)
+        row["accepted"] = sorted(match.accepted)
+    return json.dumps(row)
 
 
 def match_from_row(match_id: str, pool: str, started_us: int, text: str) -> LiveMatch:
@@ -37,7 +42,11 @@ def match_from_row(match_id: str, pool: str, started_us: int, text: str) -> Live
         Explanation(MatchReason(reason), strength, detail)
         for reason, strength, detail in row["reasons"]
     )
-    return LiveMatch(match_id, pool, first, second, moment_of(started_us), reasons)
+    until_us = row.get("accept_until_us")
+    until = None if until_us is None else moment_of(until_us)
+    accepted = frozenset(row.get("accepted", ()))
+    start = moment_of(started_us)
+    return LiveMatch(match_id, pool, first, second, start, reasons, until, accepted)
 
 
 def _side_to(side: Side) -> dict[str, Any]:

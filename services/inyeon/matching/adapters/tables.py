@@ -101,6 +101,26 @@ meetings = Table(
 )
 Index("meetings_of_other", meetings.c.other_id, meetings.c.user_id)
 
+# How often somebody was at fault in a row, and until when they cool down.
+faults = Table(
+    "faults",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False, index=True),
+    Column("until_us", BigInteger, nullable=False),
+)
+
+# Which accounts were seen on which device: a block of one account holds for all of its device.
+devices = Table(
+    "devices",
+    TABLES,
+    Column("device", Text, primary_key=True, comment="keyed hash"),
+    Column("user_id", Text, primary_key=True),
+    Column("seen_us", BigInteger, nullable=False),
+)
+Index("devices_of_user", devices.c.user_id, devices.c.device)
+
 credits_given = Table(
     "credits_given",
     TABLES,

@@ -134,7 +134,11 @@ def news_to(told: news.News, user_id: str) -> matching_pb2.SeekResponse:
         case news.Paused():
             reason = matching_pb2.WaitReason.ValueType(int(told.reason))
             paused = matching_pb2.Paused(ticket_id=told.ticket_id, reason=reason)
+            if told.resumes_in_s is not None:
+                paused.resumes_in.CopyFrom(duration(told.resumes_in_s))
             return matching_pb2.SeekResponse(paused=paused)
+        case news.Proposed():
+            return matching_pb2.SeekResponse(proposed=_proposed(told, user_id))
         case news.Matched():
             return matching_pb2.SeekResponse(matched=_matched(told, user_id))
         case news.GrantRenewed():
@@ -231,6 +235,17 @@ def _step(number: int, step: matching_pb2.WideningStep) -> WideningStep:
         field = f"wish.widening[{number}].drops"
         raise WishRefused(field, "WIDENING_FILTER", f"{step.drops} is no filter we know")
     return WideningStep(float(step.after_s), Filter(int(step.drops)))
+
+
+def _proposed(told: news.Proposed, user_id: str) -> matching_pb2.Proposed:
+    match = told.match
+    return matching_pb2.Proposed(
+        match_id=match.match_id,
+        partner=_card(match.partner(user_id)),
+        reasons=explanations_to(match.reasons),
+        answer_within=duration(told.answer_within_s),
+        accepted=user_id in match.accepted,
+    )
 
 
 def _matched(told: news.Matched, user_id: str) -> matching_pb2.Matched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inyeon.matching.adapters.wire import attention_from, wish_from
 from inyeon.matching.api.callers import Caller, Closed, Opened, Said, Verb, person_of
+from inyeon.matching.app.accept import accept, decline
 from inyeon.matching.app.cancel import cancel
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import end_match
@@ -42,6 +43,10 @@ async def _take(desk: Desk, caller: Caller, message: matching_pb2.SeekRequest) -
         case "end_match":
             ended = message.end_match
             await end_match(desk, caller.user_id, ended.match_id, EndReason(int(ended.reason)))
+        case "accept":
+            await accept(desk, caller.user_id, message.accept.match_id)
+        case "decline":
+            await decline(desk, caller.user_id, message.decline.match_id)
         case "why_waiting":
             await ask_why(desk, caller.user_id)
         case _:

@@ -42,7 +42,11 @@ async def admit(desk: Desk, read: Sequence[Ticket | EndedTicket]) -> None:
 
 def standing(facts: Facts, desk: Desk) -> Standing:
     """Facts in the pool's times."""
-    return Standing(facts.verdict, moment(desk, facts.sanctioned_until, -math.inf))
+    return Standing(
+        facts.verdict,
+        moment(desk, facts.sanctioned_until, -math.inf),
+        moment(desk, facts.cools_until, -math.inf),
+    )
 
 
 def moment(desk: Desk, at: datetime | None, otherwise: float) -> float:

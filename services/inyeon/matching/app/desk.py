@@ -32,6 +32,8 @@ class Desk:
     policy_versions: frozenset[str] = frozenset()
     verdicts_stale: timedelta = timedelta(seconds=5)
     """Nobody is paired while verdicts may be missing that are older."""
+    accept_within: timedelta = timedelta(0)
+    """Both must accept a match in so long; 0: nobody is asked."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.seek import wait_again
 from inyeon.matching.domain.matches import BY_DEVICE, EndReason, LiveMatch
 from inyeon.matching.domain.news import MatchOver
 from inyeon.runtime.errors import InvalidRequest
@@ -22,7 +23,9 @@ async def end_match(desk: Desk, user_id: str, match_id: str, reason: EndReason) 
         )
     match = desk.hall.meetings.of_user(user_id)
     if match is not None and match.match_id == match_id:
-        await close_match(desk, match, reason, user_id, _to_blame(match, user_id, reason))
+        if reason is not EndReason.REPORTED and not match.agreed:
+            reason = EndReason.DECLINED
+        await close_match(desk, match, reason, user_id, _to_blame(desk, match, user_id, reason))
     else:
         await desk.teller.tell(user_id, MatchOver(match_id, reason, by_me=True))
 
@@ -34,7 +37,8 @@ async def close_match(
     ended_by: str = "",
     to_blame: frozenset[str] = frozenset(),
 ) -> None:
-    """Ends a live match in the book, then here, and tells both, once."""
+    """Ends a live match in the book, then here, and tells both, once. Who is not to blame for a
+    proposal that came to nothing waits again at once."""
     await desk.book.end_match(match, reason, ended_by, desk.clock.now(), to_blame)
     if not desk.hall.meetings.end(match.match_id):
         return
@@ -43,15 +47,27 @@ async def close_match(
         await desk.teller.tell(
             user_id, MatchOver(match.match_id, reason, by_me=user_id == ended_by)
         )
+    tickets = {user_id: desk.hall.offered.pop(user_id, None) for user_id in match.users}
+    for side in match.sides:
+        ticket = tickets[side.user_id]
+        if ticket and side.user_id not in to_blame:
+            await wait_again(desk, ticket, side.waited_s)
 
 
-def _to_blame(match: LiveMatch, user_id: str, reason: EndReason) -> frozenset[str]:
-    """Who reports somebody is not to blame for the end."""
+def _to_blame(desk: Desk, match: LiveMatch, user_id: str, reason: EndReason) -> frozenset[str]:
+    """Who reports somebody is not to blame for the end. For a call that could not be set up it is
+    whose device is silent; where both are there, nobody is: a network between them failed."""
+    if reason is EndReason.CONNECT_FAILED:
+        return desk.hall.meetings.silent(match, desk.clock.monotonic()) - {user_id}
     reported = reason is EndReason.REPORTED
     return frozenset({match.partner(user_id).user_id if reported else user_id})
 
 
 async def lose_matches(desk: Desk) -> None:
-    """Ends matches of silent devices; the other side keeps its waiting time."""
+    """Ends matches of silent devices, and proposals that not both accepted in time; who is not to
+    blame keeps their waiting time."""
+    for match in desk.hall.meetings.unanswered(desk.clock.now()):
+        missing = frozenset(match.users) - match.accepted
+        await close_match(desk, match, EndReason.NOT_ACCEPTED, to_blame=missing)
     for match, silent in desk.hall.meetings.lost(desk.clock.monotonic()):
         await close_match(desk, match, EndReason.LOST, to_blame=silent)

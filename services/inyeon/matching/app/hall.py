@@ -41,6 +41,8 @@ class Hall:
     meetings: Meetings = field(default_factory=Meetings)
     on_the_way: dict[str, Ticket] = field(default_factory=dict)
     """By user: tickets that are being written to the log and were not read back yet."""
+    offered: dict[str, Ticket] = field(default_factory=dict)
+    """By user: the ticket behind a match that not both have accepted yet."""
     signs: dict[str, Sign] = field(default_factory=dict)
     """By user."""
     told: dict[str, tuple[float, Queued | Paused]] = field(default_factory=dict)
@@ -73,7 +75,14 @@ class Hall:
         """Forgets everything of the epoch before: this replica owns nothing until it is rebuilt."""
         self.pool, self.meetings = Pool(), Meetings()
         self.freshness = Freshness(VERDICT_PARTITIONS)
-        for known in (self.on_the_way, self.signs, self.told, self.fitting, self.costs):
+        for known in (
+            self.on_the_way,
+            self.offered,
+            self.signs,
+            self.told,
+            self.fitting,
+            self.costs,
+        ):
             known.clear()
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
         self.asking.clear()

@@ -41,6 +41,7 @@ async def leave(desk: Desk, user_id: str) -> None:
     """The stream broke: nobody is proposed until the device is back."""
     now = desk.clock.monotonic()
     desk.hall.pool.lose_sight(user_id, now)
+    desk.hall.meetings.gone(user_id)
     if desk.hall.ticket_of(user_id) is None and desk.hall.meetings.of_user(user_id) is None:
         desk.hall.signs.pop(user_id, None)
     elif user_id in desk.hall.signs:

@@ -23,6 +23,7 @@ class Facts:
     in_match: bool = False
     bars: Mapping[str, datetime | None] | None = None
     """Whom they must not meet until when; None as a time: for ever."""
+    cools_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,13 @@ class Book(Protocol):
         at: datetime,
         to_blame: frozenset[str],
     ) -> bool:
-        """Ends a match, with credit and outcomes; False when it is over already."""
+        """Ends a match, with credit, faults and, where it was live, outcomes; False when it is
+        over already."""
+        ...
+
+    async def accept(self, match: LiveMatch, user_id: str, at: datetime) -> LiveMatch | None:
+        """Keeps that person's yes and returns the match as it is now; None when it is over or the
+        time to answer has passed. With both it is live, and said to be."""
         ...
 
     async def live_matches(self, pool: str) -> list[LiveMatch]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+
+import structlog
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.domain.people import Person
 from inyeon.matching.domain.tickets import Ticket, Wish
-from inyeon.runtime.errors import Overloaded
+from inyeon.runtime.errors import LogUnavailable, Overloaded
+
+_log = structlog.get_logger(__name__)
 
 
 async def seek(desk: Desk, person: Person, wish: Wish, session_id: str) -> None:
@@ -24,6 +29,21 @@ async def seek(desk: Desk, person: Person, wish: Wish, session_id: str) -> None:
         if len(hall.pool) + len(hall.on_the_way) >= desk.max_waiting:
             raise Overloaded("the pool is full", retry_after_s=5.0, reason="POOL_FULL")
         await _publish(desk, await _ticket(desk, person, wish, session_id))
+
+
+async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:
+    """A new ticket like a former one, with the time waited before, for somebody who did not come to
+    meet anybody by it. With the log away the credit in the book stays: their device asks again."""
+    user_id, now = ticket.user_id, desk.clock.now()
+    async with desk.hall.lock(user_id):
+        if desk.hall.meetings.of_user(user_id) or desk.hall.ticket_of(user_id):
+            return
+        began = now - timedelta(seconds=waited_s)
+        again = replace(ticket, ticket_id=desk.new_id(), created_at=began, paused_s=0.0)
+        try:
+            await _publish(desk, again)
+        except LogUnavailable as error:
+            _log.warning("ticket.not_renewed", error=str(error))
 
 
 async def _ticket(desk: Desk, person: Person, wish: Wish, session_id: str) -> Ticket:

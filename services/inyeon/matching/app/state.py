@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from inyeon.matching.app.desk import Desk
-from inyeon.matching.domain.gates import PAUSES, WaitReason, wait_reason
+from inyeon.matching.domain.gates import PAUSES, Gate, WaitReason, wait_reason
 from inyeon.matching.domain.matches import LiveMatch
-from inyeon.matching.domain.news import Matched, Paused, Queued
+from inyeon.matching.domain.news import Matched, Paused, Proposed, Queued
 from inyeon.matching.domain.pool import Look
 from inyeon.matching.domain.tickets import Ticket
 
@@ -25,7 +25,11 @@ async def tell_state(desk: Desk, user_id: str) -> None:
 
 
 async def tell_match(desk: Desk, match: LiveMatch, user_id: str) -> None:
-    """The match with a fresh grant."""
+    """The match with a fresh grant; one that not both have accepted yet, with the time left."""
+    if match.accept_until is not None and not match.agreed:
+        left_s = max((match.accept_until - desk.clock.now()).total_seconds(), 0.0)
+        await desk.teller.tell(user_id, Proposed(match, left_s))
+        return
     grant = desk.grants.sign(match, user_id, desk.clock.now())
     await desk.teller.tell(user_id, Matched(match, grant))
 
@@ -48,7 +52,10 @@ def _is_news(told: tuple[float, Queued | Paused], news: Queued | Paused, now: fl
 def _standing(desk: Desk, look: Look) -> Queued | Paused:
     ticket, hall = look.ticket, desk.hall
     if look.paused and look.gate in PAUSES:
-        return Paused(ticket.ticket_id, PAUSES[look.gate])
+        cooling = look.gate is Gate.COOL_DOWN
+        now = desk.clock.monotonic()
+        left_s = hall.pool.cools_s(ticket.user_id, now) if cooling else None
+        return Paused(ticket.ticket_id, PAUSES[look.gate], left_s)
     fitting = hall.fitting.get(ticket.user_id, 0)
     reason = wait_reason(look.gate, others=len(hall.pool) - 1, candidates=fitting)
     if hall.service_away:

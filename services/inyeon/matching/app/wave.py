@@ -132,6 +132,7 @@ def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime) -> Proposal:
         _side(other, waits[1]),
         now,
         explain(one.wish, other.wish, waits, desk.rules.routes),
+        now + desk.accept_within if desk.accept_within else None,
     )
     places = pair.one, pair.other
     return Proposal(match, (one.ticket_id, other.ticket_id), places, pair.score)
@@ -144,6 +145,8 @@ def _side(ticket: Ticket, waited_s: float) -> Side:
 def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None:
     for ticket in tickets:
         desk.hall.drop(ticket)
+        if not match.agreed:
+            desk.hall.offered[ticket.user_id] = ticket
     for user_id in match.users:
         over = desk.hall.meetings.of_user(user_id)
         if over is not None:

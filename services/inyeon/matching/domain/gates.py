@@ -1,8 +1,8 @@
 """Hard gates: reasons why two people must not meet. No load, no fallback and no waiting time
 relaxes one.
 
-Gates of one person (asked before a pass): SANCTION, NOT_CLEAR, AWAY or DISTRACTED, SAFETY_PASS,
-AGE_UNKNOWN; of several the first in this order is told.
+Gates of one person (asked before a pass): SANCTION, NOT_CLEAR, COOL_DOWN, AWAY or DISTRACTED,
+SAFETY_PASS, AGE_UNKNOWN; of several the first in this order is told.
 Gates between two people (asked both ways in a pass): AGE_BAND, GENDER, COUNTRY, LANGUAGE, BLOCKED,
 REMATCH, SAME_USER. A difference of embedding space is no gate: such interests are not comparable,
 so their similarity counts as 0.
@@ -44,6 +44,8 @@ class Gate(IntEnum):
     """One person."""
     DISTRACTED = 13
     """A person in the picture who is busy with something else; told where AWAY would be."""
+    COOL_DOWN = 14
+    """Too many own faults in a row (faults.py)."""
 
 
 class WaitReason(IntEnum):
@@ -59,11 +61,13 @@ class WaitReason(IntEnum):
     NEXT_WAVE = 8
     DISTRACTED = 9
     AGE_UNKNOWN = 10
+    COOL_DOWN = 11
 
 
 PAUSES = {
     Gate.SANCTION: WaitReason.SANCTIONED,
     Gate.NOT_CLEAR: WaitReason.NOT_CLEAR,
+    Gate.COOL_DOWN: WaitReason.COOL_DOWN,
     Gate.AWAY: WaitReason.AWAY,
     Gate.DISTRACTED: WaitReason.DISTRACTED,
     Gate.SAFETY_PASS: WaitReason.NO_SAFETY_PASS,

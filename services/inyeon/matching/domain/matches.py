@@ -17,10 +17,12 @@ class EndReason(IntEnum):
     CONNECT_FAILED = 3
     LOST = 4
     REPORTED = 5
+    DECLINED = 6
+    NOT_ACCEPTED = 7
 
 
 BY_DEVICE = frozenset({EndReason.LEFT, EndReason.CONNECT_FAILED, EndReason.REPORTED})
-"""What a device may say; the platform alone says POLICY and LOST."""
+"""What a device may end a match with; the platform says the others."""
 
 
 class MatchReason(IntEnum):
@@ -68,6 +70,15 @@ class LiveMatch:
     second: Side
     started_at: datetime
     reasons: tuple[Explanation, ...]
+    accept_until: datetime | None = None
+    """Both must accept until then; None: nobody is asked."""
+    accepted: frozenset[str] = frozenset()
+    """Who has said yes."""
+
+    @property
+    def agreed(self) -> bool:
+        """The two may meet: nobody is asked, or both have said yes."""
+        return self.accept_until is None or self.accepted.issuperset(self.users)
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -94,11 +105,7 @@ class LiveMatch:
 def credited(match: LiveMatch, reason: EndReason, to_blame: frozenset[str]) -> tuple[Side, ...]:
     """Who gets the waiting time back: nobody when people simply went on, else everybody not to
     blame.
-
-    A call that could not be set up is nobody's fault.
     """
     if reason is EndReason.LEFT:
         return ()
-    if reason is EndReason.CONNECT_FAILED:
-        return match.sides
     return tuple(side for side in match.sides if side.user_id not in to_blame)

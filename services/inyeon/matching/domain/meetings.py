@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from inyeon.matching.domain.matches import LiveMatch
 
 LOST_AFTER_S = 30.0  # three heartbeats of at most 10 s
+SILENT_AFTER_S = 12.0
+"""A heartbeat of at most 10 s is overdue: enough to say whose device a failed call was lost on."""
 RENEW_AFTER_S = 60.0  # a grant lives 120 s, so one renewal may get lost
 
 
@@ -18,6 +21,7 @@ class Meetings:
         self._match_of: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}
         self._granted_at: dict[str, float] = {}
+        self._gone: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._matches)
@@ -40,6 +44,11 @@ class Meetings:
             self._match_of[user_id] = match.match_id
             self._heard_at[user_id] = self._granted_at[user_id] = now
 
+    def replace(self, match: LiveMatch) -> None:
+        """The same match, with what people have said to it since. Unknown: nothing."""
+        if match.match_id in self._matches:
+            self._matches[match.match_id] = match
+
     def end(self, match_id: str) -> bool:
         """A match is over. False: it does not live here."""
         match = self._matches.pop(match_id, None)
@@ -47,12 +56,35 @@ class Meetings:
             return False
         for user_id in match.users:
             del self._match_of[user_id], self._heard_at[user_id], self._granted_at[user_id]
+            self._gone.discard(user_id)
         return True
 
     def heard(self, user_id: str, now: float) -> None:
         """A sign of life from a device."""
         if user_id in self._heard_at:
             self._heard_at[user_id] = now
+            self._gone.discard(user_id)
+
+    def gone(self, user_id: str) -> None:
+        """The stream to a device broke; until its next sign of life it counts as silent."""
+        if user_id in self._heard_at:
+            self._gone.add(user_id)
+
+    def silent(self, match: LiveMatch, now: float) -> frozenset[str]:
+        """Whose device of a match says nothing now."""
+        return frozenset(
+            user
+            for user in match.users
+            if user in self._gone or self._heard_at.get(user, now) + SILENT_AFTER_S <= now
+        )
+
+    def unanswered(self, at: datetime) -> list[LiveMatch]:
+        """Proposals whose time to accept is over."""
+        return [
+            match
+            for match in self
+            if not match.agreed and match.accept_until is not None and match.accept_until <= at
+        ]
 
     def lost(self, now: float) -> list[tuple[LiveMatch, frozenset[str]]]:
         """Matches with a silent device, and whose."""
@@ -64,8 +96,13 @@ class Meetings:
         ]
 
     def renew(self, now: float) -> list[tuple[LiveMatch, str]]:
-        """Whose grant is due; they count as renewed now."""
-        due = [user for user, at in self._granted_at.items() if at + RENEW_AFTER_S <= now]
-        for user_id in due:
+        """Whose grant is due; they count as renewed now. A proposal has none yet."""
+        due = [
+            (self._matches[self._match_of[user]], user)
+            for user, at in self._granted_at.items()
+            if at + RENEW_AFTER_S <= now
+        ]
+        due = [(match, user) for match, user in due if match.agreed]
+        for _, user_id in due:
             self._granted_at[user_id] = now
-        return [(self._matches[self._match_of[user_id]], user_id) for user_id in due]
+        return due

@@ -38,6 +38,16 @@ class Paused:
 
     ticket_id: str
     reason: WaitReason
+    resumes_in_s: float | None = None
+    """None: that depends on something else than time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Somebody was found, and both are asked."""
+
+    match: LiveMatch
+    answer_within_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +83,4 @@ class Cancelled:
     end: TicketEnd
 
 
-News = Queued | Paused | Matched | GrantRenewed | MatchOver | Cancelled
+News = Queued | Paused | Proposed | Matched | GrantRenewed | MatchOver | Cancelled

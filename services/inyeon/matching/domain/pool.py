@@ -25,6 +25,7 @@ FIRST_ROWS = 64
 OWN_GATES = (
     Gate.SANCTION,
     Gate.NOT_CLEAR,
+    Gate.COOL_DOWN,
     Gate.DISTRACTED,
     Gate.AWAY,
     Gate.SAFETY_PASS,
@@ -41,6 +42,7 @@ class Standing:
 
     verdict: Verdict = Verdict.NONE
     sanctioned_until: float = -math.inf
+    cools_until: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,11 @@ class Pool:
         """Where everybody stands, in the order of rows."""
         return self._looks(np.flatnonzero(self._rows["used"]), now)
 
+    def cools_s(self, user_id: str, now: float) -> float:
+        """Seconds of cool-down left. Raises KeyError for somebody who does not wait."""
+        until = float(self._aside[self._row_of_user[user_id]]["cools_until"])
+        return max(until - now, 0.0)
+
     def paused_s(self, user_id: str, now: float) -> float:
         """Seconds paused, the present pause included. Raises KeyError for somebody who does not
         wait.
@@ -248,7 +255,7 @@ class Pool:
     ) -> None:
         row = self._rows[number]
         write_ticket(row, ticket)
-        begin(self._aside[number], ticket)
+        begin(self._aside[number], ticket, standing.cools_until)
         row["arrival"] = self._arrivals
         self._arrivals += 1
         row["space"], row["slot"] = self._shelves.put(ticket.wish.interests)
@@ -286,6 +293,7 @@ class Pool:
         closed = [
             rows["sanctioned_until"] > now,
             ~rows["lets_meet"],
+            self._aside["cools_until"][numbers] > now,
             absent & self._aside["distracted"][numbers],
             absent,
             rows["pass_until"] <= now,

@@ -62,7 +62,10 @@ def test_partners() -> None:
     ("reason", "to_blame", "users"),
     [
         (EndReason.LEFT, "", ""),
-        (EndReason.CONNECT_FAILED, "a", "ab"),
+        (EndReason.CONNECT_FAILED, "", "ab"),
+        (EndReason.CONNECT_FAILED, "a", "b"),
+        (EndReason.DECLINED, "a", "b"),
+        (EndReason.NOT_ACCEPTED, "ab", ""),
         (EndReason.LOST, "a", "b"),
         (EndReason.LOST, "ab", ""),
         (EndReason.POLICY, "b", "a"),
