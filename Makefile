@@ -48,11 +48,17 @@ $(VENV)/.dev: $(VENV)/.packages requirements/dev.txt
 	@$(UV) pip install --compile-bytecode --python $(VENV) --require-hashes -r requirements/dev.txt $(TO)
 	@touch $@
 
+# The inner loops of matching, once for this machine: not while people wait.
+$(VENV)/.compiled: $(VENV)/.packages $(wildcard services/inyeon/matching/domain/*.py)
+	@echo "compiling the matching engine" $(TO)
+	@$(BIN)/python -c "from inyeon.matching.domain.waves import warm_up; warm_up()" $(TO)
+	@touch $@
+
 .PHONY: setup
-setup: $(VENV)/.packages ## Virtual environment with hash-locked requirements
+setup: $(VENV)/.packages $(VENV)/.compiled ## Virtual environment with hash-locked requirements
 
 .PHONY: setup-dev
-setup-dev: $(VENV)/.dev ## The same with what tests and checks need
+setup-dev: $(VENV)/.dev $(VENV)/.compiled ## The same with what tests and checks need
 
 $(BUILD)/models/.built: $(VENV)/.packages models/manifest.toml $(shell find models/inyeon_models models/phrases models/trained -type f -name '*.*' -not -name '*.pyc')
 	@$(BIN)/inyeon-models build --out $(INYEON_MODELS_DIR) $(TO)

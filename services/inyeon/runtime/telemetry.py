@@ -74,6 +74,10 @@ MetricName = Literal[
     "inyeon_matching_tickets_over",
     # Tickets that were paused, by gate.
     "inyeon_matching_pauses",
+    # At most so much of the best total was missing in the last pass, 0 to 1, by pool.
+    "inyeon_matching_gap",
+    # People who had to wait for the next pass, by pool.
+    "inyeon_matching_shed",
     "inyeon_matching_pool_owner",
     "inyeon_matching_verdict_age_seconds",
 ]

@@ -51,6 +51,12 @@ class PrometheusMeter:
         self._verdict_age_s_of = gauge(
             registry, "inyeon_matching_verdict_age_seconds", "How old verdicts may be", by_pool
         )
+        self._gap_of = gauge(
+            registry, "inyeon_matching_gap", "Share of the best total missing at most", by_pool
+        )
+        self._shed_of = counter(
+            registry, "inyeon_matching_shed", "People a pass could not take", by_pool
+        )
         self._is_of(pool)
 
     def for_pool(self, pool: str) -> PrometheusMeter:
@@ -65,6 +71,8 @@ class PrometheusMeter:
         self._wait_s = self._wait_s_of.labels(pool)
         self._took_part = self._took_part_of.labels(pool)
         self._owner = self._owner_of.labels(pool)
+        self._gap = self._gap_of.labels(pool)
+        self._shed = self._shed_of.labels(pool)
         self._verdict_age_s = self._verdict_age_s_of.labels(pool)
 
     def wave(self, took_s: float, took_part: int, pairs: int, left_out: int) -> None:
@@ -72,6 +80,10 @@ class PrometheusMeter:
         self._took_part.set(took_part)
         self._pairs.labels(self._pool, "committed").inc(pairs - left_out)
         self._pairs.labels(self._pool, "left_out").inc(left_out)
+
+    def engine(self, gap: float, shed: int) -> None:
+        self._gap.set(gap)
+        self._shed.inc(shed)
 
     def waiting(self, waiting: int, paused: int, live: int) -> None:
         self._depth.labels(self._pool, "waiting").set(waiting)

@@ -213,6 +213,12 @@ class Meter(Protocol):
         """A pass is done."""
         ...
 
+    def engine(self, gap: float, shed: int) -> None:
+        """How far from the best the last pass is at most, 0 to 1, and how many people it could not
+        take.
+        """
+        ...
+
     def waiting(self, waiting: int, paused: int, live: int) -> None:
         """Depths of the pool now."""
         ...

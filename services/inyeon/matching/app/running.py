@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import lose_matches
 from inyeon.matching.app.renew import keep_tickets, renew_grants
 from inyeon.matching.app.wave import run_wave
+from inyeon.matching.domain.waves import warm_up
 from inyeon.runtime.errors import Unavailable
 
 UPKEEP_EVERY_S = 1.0
@@ -20,6 +23,7 @@ _log = structlog.get_logger(__name__)
 async def run_waves(desk: Desk, every_s: float) -> None:
     """A wave every so often, once the pool is rebuilt. Raises PoolLost."""
     await desk.hall.rebuilt.wait()
+    await asyncio.to_thread(warm_up)  # compiled on a machine's first start only, some 10 s
     while True:
         await run_wave(desk)
         await desk.clock.sleep(every_s)

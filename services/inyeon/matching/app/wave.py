@@ -74,13 +74,16 @@ async def _pair(desk: Desk) -> None:
     began = desk.clock.monotonic()
     wave = await _decide(desk, snapshot)
     took_s = desk.clock.monotonic() - began
-    desk.hall.fitting = {
-        ticket.user_id: int(count)
-        for ticket, count in zip(snapshot.tickets, wave.fitting.tolist(), strict=True)
+    fitting = zip(wave.snapshot.tickets, wave.fitting.tolist(), strict=True)
+    desk.hall.fitting |= {
+        ticket.user_id: count
+        for ticket, count in fitting
+        if desk.hall.pool.of_user(ticket.user_id) is ticket  # still, after the pass
     }
     work_out_costs(desk, wave)
     left_out = await _commit(desk, wave) if wave.pairs else 0
-    desk.meter.wave(took_s, len(snapshot), len(wave.pairs), left_out)
+    desk.meter.wave(took_s, len(wave.snapshot), len(wave.pairs), left_out)
+    desk.meter.engine(wave.gap, wave.shed)
 
 
 async def _decide(desk: Desk, snapshot: Snapshot) -> Wave:

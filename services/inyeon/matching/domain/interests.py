@@ -12,6 +12,12 @@ from inyeon.matching.domain.refusals import WishRefused
 
 FIELD = "wish.interests"
 MAX_DIMS = 2048
+MAX_STEP = 127
+MAX_LENGTH = 4_000
+"""Whole numbers are exact in float32 up to 2**24 = 4,096 squared; rounding may lengthen a vector of
+2,048 numbers by 0.5 * sqrt(2,048) = 23."""
+SHORT_DIMS = 972
+"""int8 vectors of so many numbers are never longer than sqrt(972 * 128**2) = 3,991."""
 
 
 class Encoding(IntEnum):
@@ -42,8 +48,21 @@ class Interests:
     space: Space
     data: bytes
     """The vector as it came."""
-    direction: NDArray[np.float32]
-    """(dims,) float32, length 1."""
+
+    @property
+    def steps(self) -> NDArray[np.int8]:
+        """(dims,) int8: the direction in whole numbers, for INT8 as it came. Shorter than 4,096, so
+        that sums of products are exact in float32 in any order."""
+        if self.space.encoding is Encoding.FLOAT16:
+            return _stepped(self.direction)
+        steps = np.frombuffer(self.data, np.int8)[-self.space.dims :]
+        return steps if self.space.dims <= SHORT_DIMS else _stepped(self.direction)
+
+    @property
+    def direction(self) -> NDArray[np.float32]:
+        """(dims,) float32, length 1."""
+        numbers = _numbers(self.space, self.data)
+        return (numbers / np.linalg.norm(numbers)).astype(np.float32)
 
 
 def read_interests(space: Space, data: bytes) -> Interests:
@@ -55,7 +74,8 @@ def read_interests(space: Space, data: bytes) -> Interests:
     if not 1 <= space.dims <= MAX_DIMS:
         raise WishRefused(f"{FIELD}.space.dims", "VECTOR_DIMS", f"{space.dims} is not 1 to 2048")
     _check_scale(space)
-    return Interests(space, data, _direction(_numbers(space, data)))
+    _check_direction(_numbers(space, data))
+    return Interests(space, data)
 
 
 def _check_scale(space: Space) -> None:
@@ -87,10 +107,15 @@ def _check_stored_scale(scale: float) -> None:
         raise WishRefused(f"{FIELD}.data", "VECTOR_SCALE", f"the scale {scale} is not positive")
 
 
-def _direction(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+def _stepped(direction: NDArray[np.float32]) -> NDArray[np.int8]:
+    largest = float(np.abs(direction).max())
+    step = max(largest / MAX_STEP, 1 / MAX_LENGTH)
+    steps: NDArray[np.int8] = np.rint(direction / step).astype(np.int8)
+    return steps
+
+
+def _check_direction(numbers: NDArray[np.float64]) -> None:
     if not np.isfinite(numbers).all():
         raise WishRefused(f"{FIELD}.data", "VECTOR_NOT_FINITE", "a number is NaN or infinite")
-    length = float(np.linalg.norm(numbers))
-    if length == 0:
+    if not numbers.any():
         raise WishRefused(f"{FIELD}.data", "VECTOR_ZERO", "all numbers are zero: no direction")
-    return (numbers / length).astype(np.float32)

@@ -334,7 +334,7 @@ class Pool:
         groups = []
         for number in np.unique(rows["space"]).tolist():
             places = np.flatnonzero(rows["space"] == number)
-            groups.append(SpaceGroup(places, self._shelves.gather(number, rows["slot"][places])))
+            groups.append(SpaceGroup(places, *self._shelves.gather(number, rows["slot"][places])))
         return tuple(groups)
 
     def _barred(self, tickets: tuple[Ticket, ...], now: float) -> NDArray[np.int64]:

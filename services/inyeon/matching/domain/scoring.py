@@ -11,9 +11,12 @@ waiting times, each capped, over the cap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inyeon.matching.domain.languages import MAX_LEVEL
 
 SCORE_VERSION = "linear-1"
 MEETING = 0.5
@@ -22,11 +25,47 @@ LANGUAGE = 0.25
 TRANSLATED = 0.4
 """A translated conversation counts like level 2 of 5: it works, with effort."""
 WAITING = 0.25
-MAX_SCORE = MEETING + INTERESTS + LANGUAGE + WAITING
-SCORE_STEPS = 65_535
-"""Scores are compared in steps of MAX_SCORE / 65,535 = 0.00003: the last bits of a float differ
-between machines.
+RARITY = 0.25
+"""Each pair's weight, not its score, rises by up to so much where few people fit: who is hard to
+match goes first. An early partner for them costs easy people next to nothing (arXiv 1606.03626).
 """
+RARE = 20
+"""People with so many fitting ones are not rare at all."""
+MAX_SCORE = MEETING + INTERESTS + LANGUAGE + WAITING
+STEPS = 29_000
+"""Steps of one unit of score. Weights are compared as whole numbers, for the last bits of a float
+differ between machines; the highest, MAX_SCORE + RARITY, lies below 65,536.
+"""
+
+
+class Worth(NamedTuple):
+    """The parts of a score for compiled loops."""
+
+    meeting: np.float32
+    interests: np.float32
+    waiting: np.float32
+    quality: NDArray[np.float32]
+    """(levels + 1,) what a common level is worth; 0: translated."""
+    steps: np.float32
+    """Steps of one unit of score."""
+
+
+def worth() -> Worth:
+    """The score above."""
+    levels = [TRANSLATED, *(level / MAX_LEVEL for level in range(1, MAX_LEVEL + 1))]
+    return Worth(
+        np.float32(MEETING),
+        np.float32(INTERESTS),
+        np.float32(WAITING),
+        np.array(levels, np.float32) * np.float32(LANGUAGE),
+        np.float32(STEPS),
+    )
+
+
+def rarity_steps(fitting: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n,) what each person adds to the weight of their pairs, in steps."""
+    rare = np.maximum(RARE - fitting, 0)
+    return (rare * int(RARITY / 2 * STEPS) // RARE).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon.matching.domain.columns import ROW
 from inyeon.matching.domain.tickets import Ticket
 
 
@@ -16,8 +17,10 @@ class SpaceGroup:
 
     places: NDArray[np.int64]
     """(m,) positions in the snapshot, rising."""
-    matrix: NDArray[np.float32]
-    """(m, dims) unit vectors."""
+    steps: NDArray[np.int8]
+    """(m, dims) whole numbers along each person's direction."""
+    inverse: NDArray[np.float32]
+    """(m,) 1 / length of these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,3 +40,25 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.tickets)
+
+    @classmethod
+    def empty(cls) -> Snapshot:
+        """Nobody."""
+        return cls((), np.zeros(0, ROW), np.zeros(0), (), np.zeros((0, 2), np.int64))
+
+    def take(self, chosen: NDArray[np.int64]) -> Snapshot:
+        """Some of them; `chosen` (m,) rising positions."""
+        place = np.full(len(self), -1, np.int64)
+        place[chosen] = np.arange(len(chosen))
+        barred = place[self.barred]
+        return Snapshot(
+            tuple(self.tickets[number] for number in chosen.tolist()),
+            self.rows[chosen],
+            self.waited_s[chosen],
+            tuple(
+                SpaceGroup(place[group.places[here]], group.steps[here], group.inverse[here])
+                for group in self.spaces
+                if (here := place[group.places] >= 0).any()
+            ),
+            barred[(barred >= 0).all(axis=1)],
+        )

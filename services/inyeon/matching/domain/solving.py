@@ -1,148 +1,185 @@
-"""Choosing pairs: greedy on sorted edges, then rounds of 2-for-1 exchanges. No person is in two
-pairs.
+"""Choosing pairs: greedy on sorted edges, then alternating walks. No person is in two pairs.
 
-Greedy alone reaches about 0.89 of the best total score, with exchanges about 0.97 (facts,
-measured); exact solving takes 27 s where this takes milliseconds.
+A walk begins with somebody who leaves their partner, takes the best person that can be had, goes on
+with the one left behind, and so on; it keeps its best beginning, or the ring that it closes, where
+that gains. Greedy alone reaches about 0.91 of the best total, with walks about 0.98 (measured on
+2,000 people against the exact optimum: `make bench-matching`).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from inyeon.matching.domain.edges import Edges
+from inyeon.matching.domain.compiling import compiled
+from inyeon.matching.domain.graph import NONE, Graph
 
-CHUNK_PER_PERSON = 4
-MAX_ROUNDS = 8
-NONE = -1
+WALK = 8
+"""Pairs that a walk may change; longer ones gain next to nothing."""
+ROUNDS = 6
 NEVER = -(1 << 40)
-"""Weight of an edge that is not there: no sum with it is ever a gain."""
-
-Mates = NDArray[np.int64]
-"""(n,) partner of each person, -1 for nobody."""
+"""No sum with it is ever a gain."""
 
 
-def solve(edges: Edges, people: int) -> tuple[Mates, NDArray[np.int64]]:
-    """(n,) partner of each person and (n,) steps of that pair, -1 and 0 for nobody."""
-    mates, weights = greedy(edges, people)
-    rounds = 0
-    while rounds < MAX_ROUNDS and exchange(edges, mates, weights):
-        rounds += 1
-    return mates, weights
+class Mates(NamedTuple):
+    """n people."""
+
+    of: NDArray[np.int32]
+    """(n,) partner of each, -1 for nobody."""
+    won: NDArray[np.int32]
+    """(n,) weight of that pair, 0 for nobody."""
 
 
-def greedy(edges: Edges, people: int) -> tuple[Mates, NDArray[np.int64]]:
-    """Best edge first. In chunks, so that the slow loop sees few of the edges that are already
-    spoken for.
-    """
-    mates = np.full(people, NONE, np.int64)
-    weights = np.zeros(people, np.int64)
-    one, other, steps = edges.one, edges.other, edges.steps
-    chunk = max(CHUNK_PER_PERSON * people, 1)
-    while len(one):
-        _take(mates, weights, one[:chunk], other[:chunk], steps[:chunk])
-        one, other, steps = one[chunk:], other[chunk:], steps[chunk:]
-        free = (mates[one] < 0) & (mates[other] < 0)
-        one, other, steps = one[free], other[free], steps[free]
-    return mates, weights
+class _Walk(NamedTuple):
+    """The steps of a walk: `left[i]` leaves their partner and takes `right[i]`."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    weight: NDArray[np.int32]
+    seen: NDArray[np.int64]
+    """(n,) number of the last walk that touched each person."""
 
 
-def _take(
+def solve(graph: Graph, rounds: int = ROUNDS) -> Mates:
+    """Greedy, improved."""
+    mates = greedy(graph)
+    improve(graph, mates, rounds)
+    return mates
+
+
+def greedy(graph: Graph) -> Mates:
+    """Heaviest edge first."""
+    people = len(graph.start) - 1
+    mates = Mates(np.full(people, NONE, np.int32), np.zeros(people, np.int32))
+    take_heaviest(graph, mates)
+    return mates
+
+
+@compiled
+def take_heaviest(graph: Graph, mates: Mates) -> None:
+    """Joins the free in order of weight."""
+    for pair in range(graph.one.shape[0]):
+        one, other = graph.one[pair], graph.other[pair]
+        if mates.of[one] < 0 and mates.of[other] < 0:
+            join(mates.of, mates.won, one, other, graph.steps[pair])
+
+
+@compiled
+def join(of: NDArray[np.int32], won: NDArray[np.int32], one: int, other: int, weight: int) -> None:
+    """They are a pair."""
+    of[one], of[other] = other, one
+    won[one] = won[other] = weight
+
+
+@compiled
+def improve(graph: Graph, mates: Mates, rounds: int) -> None:
+    """Rounds of walks from everybody near whom something changed, until none gains."""
+    people = mates.of.shape[0]
+    walk = _Walk(
+        np.empty(WALK, np.int32),
+        np.empty(WALK, np.int32),
+        np.empty(WALK, np.int32),
+        np.zeros(people, np.int64),
+    )
+    due, number = np.ones(people, np.bool_), 0
+    for _ in range(rounds):
+        gained = 0
+        for person in range(people):
+            if due[person]:
+                due[person] = False
+                number += 1
+                steps, closes, gain = find_walk(graph, mates, walk, person, number)
+                if gain > 0:
+                    apply_walk(graph, mates, walk, person, steps, closes, due)
+                    gained += gain
+        if not gained:
+            break
+
+
+@compiled
+def find_walk(
+    graph: Graph, mates: Mates, walk: _Walk, person: int, number: int
+) -> tuple[int, int, int]:
+    """The best walk from `person`: its steps, the weight of the pair that closes the ring (0: none
+    does), and its gain."""
+    start, to, weight, of, won = graph.start, graph.to, graph.weight, mates.of, mates.won
+    seen, first = walk.seen, mates.of[person]
+    seen[person] = number
+    if first >= 0:
+        seen[first] = number
+    left, gain, best, best_steps, best_close = person, -won[person], 0, 0, 0
+    for step in range(WALK):
+        right, value, heavy = NONE, NEVER, 0
+        for edge in range(start[left], start[left + 1]):
+            if weight[edge] <= value:
+                break  # nobody that follows can be worth more
+            other = to[edge]
+            mate = of[other]
+            free = seen[other] != number and (mate < 0 or seen[mate] != number)
+            if free and weight[edge] - won[other] > value:
+                right, value, heavy = other, weight[edge] - won[other], weight[edge]
+        if right < 0:
+            break
+        walk.left[step], walk.right[step], walk.weight[step] = left, right, heavy
+        gain += value
+        seen[right] = number
+        if gain > best:
+            best, best_steps, best_close = gain, step + 1, 0
+        left = of[right]
+        if left < 0:
+            break
+        seen[left] = number
+        if first >= 0:
+            close = weight_between(start, to, weight, left, first)
+            if close > 0 and gain + close > best:
+                best, best_steps, best_close = gain + close, step + 1, close
+    return best_steps, best_close, best
+
+
+@compiled
+def weight_between(
+    start: NDArray[np.int64],
+    to: NDArray[np.int32],
+    weight: NDArray[np.int32],
+    one: int,
+    other: int,
+) -> int:
+    """Weight of a pair, 0 where it is none."""
+    for edge in range(start[one], start[one + 1]):
+        if to[edge] == other:
+            return int(weight[edge])
+    return 0
+
+
+@compiled
+def apply_walk(
+    graph: Graph,
     mates: Mates,
-    weights: NDArray[np.int64],
-    one: NDArray[np.int64],
-    other: NDArray[np.int64],
-    steps: NDArray[np.int64],
+    walk: _Walk,
+    person: int,
+    steps: int,
+    closes: int,
+    due: NDArray[np.bool_],
 ) -> None:
-    taken: set[int] = set()
-    for left, right, step in zip(one.tolist(), other.tolist(), steps.tolist(), strict=True):
-        if left not in taken and right not in taken:
-            taken.update((left, right))
-            _join(mates, weights, left, right, step)
+    """Changes partners, and has everybody looked at again whose neighbours changed."""
+    first, last = mates.of[person], mates.of[walk.right[steps - 1]]
+    for left in (first, last):
+        if left >= 0:
+            mates.of[left], mates.won[left] = NONE, 0
+            wake(graph, left, due)
+    for step in range(steps):
+        join(mates.of, mates.won, walk.left[step], walk.right[step], walk.weight[step])
+        wake(graph, walk.left[step], due)
+        wake(graph, walk.right[step], due)
+    if closes:
+        join(mates.of, mates.won, last, first, closes)
 
 
-def exchange(edges: Edges, mates: Mates, weights: NDArray[np.int64]) -> bool:
-    """One round: gives up a pair where its two people, or one of them, do better with free ones.
-    True: gained.
-    """
-    outer, steps = _best_free(edges, mates)
-    first = np.flatnonzero(mates > np.arange(len(mates)))
-    offers = _offers(first, mates[first], outer, steps)
-    gains = np.array([offer[1].sum(axis=0) for offer in offers]) - weights[first]
-    best = gains.argmax(axis=0)
-    gain = gains[best, np.arange(len(first))]
-    gained = False
-    for pair in np.argsort(-gain, kind="stable")[: int((gain > 0).sum())].tolist():
-        gained |= _apply(mates, weights, int(first[pair]), offers[best[pair]][:, :, pair])
-    return gained
-
-
-def _offers(
-    one: NDArray[np.int64],
-    other: NDArray[np.int64],
-    outer: NDArray[np.int64],
-    steps: NDArray[np.int64],
-) -> list[NDArray[np.int64]]:
-    """Ways to leave each pair: (person and steps, for one and for other, pairs)."""
-
-    def offer(a: int, b: int) -> NDArray[np.int64]:
-        people = np.stack([outer[a][one], outer[b][other]])
-        worth = np.stack([steps[a][one], steps[b][other]])
-        worth[:, people[0] == people[1]] = NEVER
-        return np.stack([people, worth])
-
-    def alone(a_stays: bool) -> NDArray[np.int64]:
-        nobody, nothing = np.full(len(one), NONE, np.int64), np.zeros(len(one), np.int64)
-        mine = (outer[0][one], nobody) if a_stays else (nobody, outer[0][other])
-        worth = (steps[0][one], nothing) if a_stays else (nothing, steps[0][other])
-        return np.stack([np.stack(mine), np.stack(worth)])
-
-    return [offer(0, 0), offer(0, 1), offer(1, 0), alone(True), alone(False)]
-
-
-def _best_free(edges: Edges, mates: Mates) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(2, n) the best and second best free person for each paired one, and their steps (NEVER:
-    none).
-    """
-    free = mates < 0
-    mixed = free[edges.one] != free[edges.other]
-    one, other, steps = edges.one[mixed], edges.other[mixed], edges.steps[mixed]
-    inner, outer = np.where(free[one], other, one), np.where(free[one], one, other)
-    people = np.full((2, len(mates)), NONE, np.int64)
-    worth = np.full((2, len(mates)), NEVER, np.int64)
-    for rank in range(2):
-        # Edges are sorted and the last assignment wins, so writing backwards leaves each person's
-        # best.
-        position = np.full(len(mates), NONE, np.int64)
-        position[inner[::-1]] = np.arange(len(inner))[::-1]
-        has = position >= 0
-        people[rank, has] = outer[position[has]]
-        worth[rank, has] = steps[position[has]]
-        rest = position[inner] != np.arange(len(inner))
-        inner, outer, steps = inner[rest], outer[rest], steps[rest]
-    return people, worth
-
-
-def _apply(mates: Mates, weights: NDArray[np.int64], one: int, offer: NDArray[np.int64]) -> bool:
-    other = int(mates[one])
-    joins = [
-        (person, int(new), int(steps))
-        for person, new, steps in zip((one, other), offer[0], offer[1], strict=True)
-        if new != NONE
-    ]
-    if any(mates[new] >= 0 for _, new, _ in joins):
-        return False
-    _leave(mates, weights, one, other)
-    for person, new, steps in joins:
-        _join(mates, weights, person, new, steps)
-    return True
-
-
-def _join(mates: Mates, weights: NDArray[np.int64], one: int, other: int, steps: int) -> None:
-    mates[one], mates[other] = other, one
-    weights[one] = weights[other] = steps
-
-
-def _leave(mates: Mates, weights: NDArray[np.int64], one: int, other: int) -> None:
-    mates[one] = mates[other] = NONE
-    weights[one] = weights[other] = 0
+@compiled
+def wake(graph: Graph, person: int, due: NDArray[np.bool_]) -> None:
+    """The person and everybody who could take them."""
+    due[person] = True
+    for edge in range(graph.start[person], graph.start[person + 1]):
+        due[graph.to[edge]] = True

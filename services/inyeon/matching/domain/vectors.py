@@ -16,23 +16,27 @@ class _Shelf:
     """Vectors of one space; rows are used again."""
 
     def __init__(self, dims: int) -> None:
-        self.matrix = np.zeros((FIRST_ROWS, dims), np.float32)
+        self.steps = np.zeros((FIRST_ROWS, dims), np.int8)
+        self.inverse = np.zeros(FIRST_ROWS, np.float32)
         self.free = list(range(FIRST_ROWS))
 
-    def put(self, direction: NDArray[np.float32]) -> int:
+    def put(self, steps: NDArray[np.int8]) -> int:
         if not self.free:
             self._grow()
         slot = self.free.pop()
-        self.matrix[slot] = direction
+        self.steps[slot] = steps
+        whole = steps.astype(np.int64)
+        self.inverse[slot] = 1 / np.sqrt(whole @ whole)
         return slot
 
     @property
     def empty(self) -> bool:
-        return len(self.free) == len(self.matrix)
+        return len(self.free) == len(self.steps)
 
     def _grow(self) -> None:
-        size = len(self.matrix)
-        self.matrix = np.concatenate([self.matrix, np.zeros_like(self.matrix)])
+        size = len(self.steps)
+        self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
+        self.inverse = np.concatenate([self.inverse, np.zeros_like(self.inverse)])
         self.free = list(range(size, 2 * size))
 
 
@@ -49,7 +53,7 @@ class VectorShelves:
         number = self._numbers.get(interests.space)
         if number is None:
             number = self._open(interests.space)
-        return number, self._shelves[number].put(interests.direction)
+        return number, self._shelves[number].put(interests.steps)
 
     def drop(self, space: Space, slot: int) -> None:
         """Frees a place; the last vector of a space takes its matrix with it."""
@@ -58,10 +62,12 @@ class VectorShelves:
         if shelf.empty:
             del self._shelves[self._numbers.pop(space)]
 
-    def gather(self, number: int, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(len(slots), dims) float32, a copy."""
-        taken: NDArray[np.float32] = self._shelves[number].matrix[slots]
-        return taken
+    def gather(
+        self, number: int, slots: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(len(slots), dims) whole numbers and (len(slots),) 1 / length of each; copies."""
+        shelf = self._shelves[number]
+        return shelf.steps[slots], shelf.inverse[slots]
 
     def _open(self, space: Space) -> int:
         number = self._next

@@ -140,9 +140,11 @@ def test_the_snapshot_is_in_order_of_arrival_after_rows_were_used_again() -> Non
         pool.heartbeat(ticket.user_id, 0.0, present=True, pass_until=30.0)
     snapshot = pool.snapshot(1.0)
     assert list(snapshot.tickets) == waiting
-    for place, row in zip(snapshot.spaces[0].places, snapshot.spaces[0].matrix, strict=True):
-        direction = snapshot.tickets[int(place)].wish.interests.direction
-        assert row.tolist() == direction.tolist()
+    group = snapshot.spaces[0]
+    for place, steps, inverse in zip(group.places, group.steps, group.inverse, strict=True):
+        interests = snapshot.tickets[int(place)].wish.interests
+        assert steps.tolist() == interests.steps.tolist()
+        assert steps * inverse == pytest.approx(interests.direction, abs=1e-6)
 
 
 def test_a_space_that_nobody_needs_any_more_goes() -> None:
@@ -155,7 +157,8 @@ def test_a_space_that_nobody_needs_any_more_goes() -> None:
         shelves.drop(SPACE, slot)
     again, _ = shelves.put(TICKETS[0].wish.interests)
     assert again not in (places[0][0], small[0])
-    assert shelves.gather(small[0], np.array([small[1]])).tolist() == [[1.0]]
+    steps, inverse = shelves.gather(small[0], np.array([small[1]]))
+    assert steps.tolist() == [[1]] and inverse.tolist() == [1.0]
 
 
 def test_verdicts_and_sanctions_known_before_hold_from_the_start() -> None:
