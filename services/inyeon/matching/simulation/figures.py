@@ -98,8 +98,9 @@ def gini(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None
     people = np.ones(len(values)) if weights is None else weights[order]
     held = np.concatenate([[0.0], np.cumsum(values[order] * people)])
     share = np.concatenate([[0.0], np.cumsum(people)])
+    held /= held[-1]  # first, or the smallest numbers vanish when halved
     area = float(((held[1:] + held[:-1]) / 2 * np.diff(share)).sum())
-    return _round(1 - 2 * area / float(held[-1] * share[-1]))
+    return _round(1 - 2 * area / float(share[-1]))
 
 
 def _quality(met: Sequence[Met]) -> Facts:
