@@ -19,6 +19,7 @@ from inyeon.matching.adapters.territory_files import read_territories
 from inyeon.matching.adapters.ticket_log import LogTickets
 from inyeon.matching.adapters.ticket_reader import read_tickets
 from inyeon.matching.api.acks import GroupAcks
+from inyeon.matching.api.acting import Acting
 from inyeon.matching.api.pools import PoolServicer, pools_router
 from inyeon.matching.api.routing import Routing
 from inyeon.matching.api.seek import SeekHandler
@@ -51,7 +52,9 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     floor = _floor(settings, pools, ground, store, peers)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
-    routing = Routing(floor, _pool_of(settings, territories))
+    acting = Acting(floor)
+    peers.answer(acting.answer)
+    routing = Routing(acting, peers, ground.clock, _pool_of(settings, territories))
     handler = SeekHandler(routing, peers, acks)
     stream: StreamServer[SeekRequest, SeekResponse] = StreamServer(
         "seek", SeekResponse, handler, sessions, ground.clock, ground.tokens
@@ -65,7 +68,8 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         )
 
         def lost_it() -> None:
-            handler.end_streams(lambda caller: routing.pool(caller) == desk.pool)
+            if not peers.others:
+                handler.end_streams(lambda caller: routing.pool(caller) == desk.pool)
 
         return lambda seat: own_pool(floor, desk, work, lost_it)
 
@@ -87,10 +91,11 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         bind=bind,
         tasks=(
             BackgroundTask("matching pools", lambda: take_seat(seats, floor, ground.clock, work)),
+            BackgroundTask("matching heartbeats", routing.beats.run),
             BackgroundTask("matching acknowledgements", acks.run),
             BackgroundTask("matching sessions", acks.prune),
         ),
-        ready=floor.ready,
+        ready=lambda: floor.ready(reaches_others=bool(peers.others)),
         drain=stream.drain,
         routes=pools_router(floor),
     )

@@ -1,11 +1,11 @@
-"""Between replicas: find the stream of a user and hand it a message.
+"""Between replicas: find the stream of a user and hand it a message, or ask another replica.
 
 Single process: `LocalPeers`. Several: `RemotePeers` (`peers_grpc`) over a static list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 Delivery = Callable[[str, bytes], bool]
@@ -13,9 +13,27 @@ Delivery = Callable[[str, bytes], bool]
 stream.
 """
 
+Answer = Callable[[bytes], Awaitable[bytes]]
+"""Answers a question of another replica of the same service. What it raises, the asker sees as no
+answer."""
+
 
 class Peers(Protocol):
     """Streams that this replica holds, and a way to those of others."""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Addresses of the other replicas, dead ones included."""
+        ...
+
+    def answer(self, answer: Answer) -> None:
+        """Says how questions of other replicas are answered from now on."""
+        ...
+
+    async def ask(self, address: str, payload: bytes, timeout_s: float) -> bytes | None:
+        """Asks one of the others; None where no answer came in time. The question may have been
+        answered all the same."""
+        ...
 
     def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
         """This replica now holds the user's stream; a lower epoch does not replace a higher one."""
@@ -37,6 +55,21 @@ class LocalPeers:
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[int, Delivery]] = {}
+        self._answer: Answer | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return ()
+
+    def answer(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def ask(self, address: str, payload: bytes, timeout_s: float) -> bytes | None:
+        return None
+
+    async def answer_here(self, payload: bytes) -> bytes | None:
+        """Answers a question of another replica; None before anybody said how."""
+        return None if self._answer is None else await self._answer(payload)
 
     def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
         held = self._held.get(user_id)

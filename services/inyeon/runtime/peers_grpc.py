@@ -12,7 +12,7 @@ import grpc
 import structlog
 
 from inyeon.runtime.deadlines import remaining_s
-from inyeon.runtime.peers import Delivery, LocalPeers
+from inyeon.runtime.peers import Answer, Delivery, LocalPeers
 from inyeon.runtime.tracing import outgoing_metadata
 from inyeon_protos.common.v1 import peer_pb2, peer_pb2_grpc
 
@@ -46,6 +46,14 @@ class PeerServicer(peer_pb2_grpc.PeerServiceServicer):
         )
         return peer_pb2.DeliverResponse(accepted=accepted)
 
+    async def Ask(
+        self, request: peer_pb2.AskRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> peer_pb2.AskResponse:
+        """Hands a question to the service."""
+        peers = self._local.get(request.service)
+        answer = None if peers is None else await peers.answer_here(request.payload)
+        return peer_pb2.AskResponse(answered=answer is not None, payload=answer or b"")
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -69,6 +77,18 @@ class RemotePeers:
         self._stubs = {a: peer_pb2_grpc.PeerServiceStub(c) for a, c in channels.items()}
         self._token = token
         self._places: OrderedDict[str, _Place] = OrderedDict()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(self._stubs)
+
+    def answer(self, answer: Answer) -> None:
+        self._local.answer(answer)
+
+    async def ask(self, address: str, payload: bytes, timeout_s: float) -> bytes | None:
+        request = peer_pb2.AskRequest(service=self._service, payload=payload)
+        answer = await self._call(self._stubs[address].Ask, address, request, timeout_s)
+        return answer.payload if answer is not None and answer.answered else None
 
     def hold(self, user_id: str, epoch: int, deliver: Delivery) -> None:
         self._places.pop(user_id, None)
@@ -118,10 +138,12 @@ class RemotePeers:
         answer = await self._call(stub.Deliver, place.address, request)
         return answer is not None and bool(answer.accepted)
 
-    async def _call(self, method: Any, address: str, request: Any) -> Any:
+    async def _call(
+        self, method: Any, address: str, request: Any, timeout_s: float = DELIVER_S
+    ) -> Any:
         metadata = (("authorization", f"Bearer {self._token()}"), *outgoing_metadata())
         try:
-            return await method(request, timeout=remaining_s(DELIVER_S), metadata=metadata)
+            return await method(request, timeout=remaining_s(timeout_s), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             _log.warning("peer.unreachable", address=address, code=error.code().name)
             return None

@@ -61,20 +61,53 @@ def signed_pass(signer: StatementSigner, user: str) -> identity_pb2.SignedStatem
     return seal(signer, fact)
 
 
+class LinkedPeers(LocalPeers):
+    """Replicas of one process that reach each other; one that is dead (None) answers nobody."""
+
+    def __init__(self, name: str, network: dict[str, LinkedPeers | None]) -> None:
+        super().__init__()
+        self.name = name
+        self.network = network
+        self.asked = 0
+        network[name] = self
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(name for name in self.network if name != self.name)
+
+    async def ask(self, address: str, payload: bytes, timeout_s: float) -> bytes | None:
+        self.asked += 1
+        other = self.network.get(address)
+        return None if other is None else await other.answer_here(payload)
+
+    async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
+        alive = [one for one in self.network.values() if one is not None]
+        holders = [one for one in alive if one.epoch_of(user_id) is not None]
+        newest = max(holders, key=lambda one: one.epoch_of(user_id) or 0, default=self)
+        return newest.deliver_here(user_id, 0, type_name, payload)
+
+
 class Stage:
     """What a harness does, for one service. Also the service's `Ground`."""
 
-    def __init__(self, folder: Path, log: Log, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, log: Log, beside: Stage | None = None, **settings: Any
+    ) -> None:
+        """`beside`: another replica, with which it shares keys, log, store and network."""
         self.log = log
         self.clock = SystemClock()
         self.data_dir = folder
-        self.replica = "here"
+        self.replica = "here" if beside is None else "there"
+        self.network: dict[str, LinkedPeers | None] = {} if beside is None else beside.network
         self.development = True
         self.settings = MatchingSettings(**({"wave_every_s": 0.02} | settings))
         self.moderation = Ed25519Signer(Ed25519PrivateKey.generate())
         self.matching = Ed25519Signer(Ed25519PrivateKey.generate())
         self.issuer = TokenIssuer(Ed25519PrivateKey.generate(), self.clock)
         self.tokens = TokenVerifier(StaticKeys(json.dumps(self.issuer.jwks())), self.clock)
+        if beside is not None:
+            self.moderation, self.matching = beside.moderation, beside.matching
+            self.issuer, self.tokens = beside.issuer, beside.tokens
         self.metrics = CollectorRegistry()
         self.consumer_metrics = ConsumerMetrics(self.metrics)
         self.port = 0
@@ -87,7 +120,7 @@ class Stage:
 
     async def store(self, service: str, tables: MetaData) -> Store:
         self.opened = await open_service_store(service, tables, self.data_dir, self.clock)
-        relay = OutboxRelay(self.opened, self.log, self.clock, owner=f"relay-{len(self._tasks)}")
+        relay = OutboxRelay(self.opened, self.log, self.clock, owner=f"{self.replica}-relay")
         self._spawn(relay.run())
         return self.opened
 
@@ -105,7 +138,7 @@ class Stage:
         await self.log.create_topics(all_specs())
         self.metrics = CollectorRegistry()
         self.consumer_metrics = ConsumerMetrics(self.metrics)
-        self._peers = LocalPeers()
+        self._peers = LinkedPeers(self.replica, self.network)
         self.service: Service = await bootstrap.build(self.settings, self)
         access = Access({name: audience_of("matching") for name in self.service.grpc_names})
         limiter = RateLimiter(self.clock)
@@ -120,6 +153,7 @@ class Stage:
     async def kill(self) -> None:
         """As much like kill -9 as one process can do to itself: no device is told. (A process that
         is really killed is in test_matching_killed.py.)"""
+        self.network[self.replica] = None
         await self.server.stop(None)
         # The connections are cut by now; what still runs would wait for ever for a closed store.
         if self.service.drain is not None:
@@ -352,7 +386,7 @@ def device_type() -> type[Device]:
 async def stages(
     tmp_path: Path,
 ) -> AsyncIterator[Callable[..., Coroutine[Any, Any, Stage]]]:
-    """Makes and starts stages; `log` and settings may be given."""
+    """Makes and starts stages; `log`, `beside` and settings may be given."""
     made: list[Stage] = []
 
     async def make(log: Log | None = None, **settings: Any) -> Stage:

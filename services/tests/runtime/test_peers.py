@@ -208,3 +208,39 @@ async def test_an_internal_token_is_renewed_before_its_end(tmp_path: Any) -> Non
     assert second != first
     claims = await tokens.verifier().verify(second, INTERNAL_AUDIENCE)
     assert claims.roles == {"internal"}
+
+
+async def _backwards(payload: bytes) -> bytes:
+    return payload[::-1]
+
+
+async def test_a_replica_asks_another_one(replica: Any) -> None:
+    here, there = await replica(), await replica()
+    async with here.beside(there) as mine, there.beside(here) as theirs:
+        assert mine.others == (there.address,)
+        assert await mine.ask(there.address, b"abc", 5.0) is None, "nobody said how to answer"
+        theirs.answer(_backwards)
+        assert await mine.ask(there.address, b"abc", 5.0) == b"cba"
+        await there.server.stop(0)
+        assert await mine.ask(there.address, b"abc", 5.0) is None
+
+
+async def test_an_answer_that_fails_or_takes_too_long_is_none(replica: Any) -> None:
+    here, there = await replica(), await replica()
+
+    async def never(payload: bytes) -> bytes:
+        if payload == b"fail":
+            raise ValueError("broken")
+        await asyncio.Event().wait()
+        return b""
+
+    there.local.answer(never)
+    async with here.beside(there) as mine:
+        assert await mine.ask(there.address, b"fail", 5.0) is None
+        assert await mine.ask(there.address, b"wait", 0.1) is None
+
+
+async def test_alone_there_is_nobody_to_ask() -> None:
+    peers = LocalPeers()
+    assert peers.others == ()
+    assert await peers.ask("nowhere", b"", 1.0) is None

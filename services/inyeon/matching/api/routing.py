@@ -1,46 +1,184 @@
-"""From the stream to the desk of the pool's owner."""
+"""From a stream to the desk of the pool's owner: here, or at another replica.
+
+A device's stream may be anywhere. The replica that holds it forwards each verb to the owner of the
+pool by an internal call; news comes back by `Peers.deliver`. Who owns a pool is asked of the other
+replicas and remembered until one says that it is not the owner.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from inyeon.matching.api.callers import Caller, Closed, Verb
-from inyeon.matching.api.verbs import act
-from inyeon.matching.app.desk import Desk
-from inyeon.matching.app.floor import Floor
-from inyeon.runtime.errors import Unavailable
+from inyeon.matching.adapters.wire import attention_from
+from inyeon.matching.api.acting import Acting, Standing
+from inyeon.matching.api.beats import Beats
+from inyeon.matching.api.callers import Caller, Closed, Said, Verb
+from inyeon.matching.api.forwarding import Spoken, refusal_of, request_to
+from inyeon.runtime.clock import Clock
+from inyeon.runtime.errors import InyeonError, Unavailable
+from inyeon.runtime.peers import Peers
+from inyeon_protos.matching.v1 import forwarding_pb2 as pb
 
-REBUILD_TIMEOUT_S = 5.0
-"""A start rebuilds the pool from 90 s of tickets in far less; a device tries again after it."""
+PATIENCE_S = 5.0
+"""A start rebuilds a pool in far less, and a planned hand-over is done in 2 s; after an owner's
+death a device may have to try once more (4 s of lease, 1 s until the next look, 1 s to rebuild)."""
+RETRY_S = 0.1
+FIND_S = 1.0
+"""A replica that does not answer within it owns nothing, as far as this call goes."""
+VERB_S = 5.0
+"""The owner acknowledges a wish when it is in the log, which may take so long."""
+BEATS_S = 1.0
+SILENT_S = 10.0
+"""Whose owner has been away for so long is told to open the stream again, and hears why it cannot.
+More than a hand-over takes, less than the 30 s after which the ticket ends."""
 
 
 class Routing:
-    """Knows the pool of a caller, and who owns it."""
+    """Knows the pool of a caller and its owner. One event loop owns it."""
 
-    def __init__(self, floor: Floor, pool_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, acting: Acting, peers: Peers, clock: Clock, pool_of: Callable[[str], str]
+    ) -> None:
         """`pool_of`: the pool of a country."""
-        self._floor = floor
+        self._acting = acting
+        self._peers = peers
+        self._clock = clock
         self._pool_of = pool_of
-
-    async def act(self, caller: Caller, verb: Verb) -> None:
-        """Does what the caller says. Raises Unavailable where another replica owns the pool
-        (POOL_ELSEWHERE) and while it is being rebuilt (REBUILDING), and what `verbs.act` raises."""
-        # Whoever leaves does not wait: a stream that ends holds up the end of its replica.
-        wait_s = 0.0 if isinstance(verb, Closed) else REBUILD_TIMEOUT_S
-        await act(await self._desk(self.pool(caller), wait_s), caller, verb)
+        self._owners: dict[str, str] = {}
+        self._finding: dict[str, asyncio.Lock] = {}
+        self._refused: dict[tuple[str, int], InyeonError] = {}
+        self._silent_since: dict[str, float] = {}
+        self.beats = Beats(self._send_beats)
 
     def pool(self, caller: Caller) -> str:
         """Where the caller waits."""
         return self._pool_of(caller.claims.country)
 
-    async def _desk(self, pool: str, wait_s: float) -> Desk:
-        desk = self._floor.desks.get(pool)
-        if desk is None or desk.hall.elsewhere:
-            raise Unavailable("another replica owns the pool", reason="POOL_ELSEWHERE")
-        try:
-            async with asyncio.timeout(wait_s):
-                await desk.hall.rebuilt.wait()
-        except TimeoutError:
-            raise Unavailable("the pool is being rebuilt", reason="REBUILDING") from None
-        return desk
+    async def act(self, caller: Caller, verb: Verb) -> None:
+        """Does what the caller says, at the pool's owner. When it returns, it is done: the ticket
+        of a wish is in the log.
+
+        Raises what `verbs.act` raises, and Unavailable where nobody owns the pool (POOL_ELSEWHERE)
+        or its owner rebuilds it (REBUILDING) for more than 5 s.
+        """
+        pool, patience_s = self.pool(caller), PATIENCE_S
+        if isinstance(verb, Closed):
+            patience_s = 0.0  # a stream that ends holds up the end of its replica
+            self._forget(pool, caller)
+        self._raise_refusal(caller)
+        spoken = [*self.beats.take(pool, caller), (caller, verb)]
+        ends_at = self._clock.monotonic() + patience_s
+        while (standing := await self._try(pool, spoken)) is not Standing.OWNER:
+            if self._is_alone(pool, standing) or self._clock.monotonic() >= ends_at:
+                raise self._away(pool, standing)
+            await self._clock.sleep(RETRY_S)
+        self._silent_since.pop(pool, None)
+
+    async def beat(self, caller: Caller, said: Said) -> None:
+        """A heartbeat: at once where the pool is owned here, else with the next batch. What the
+        owner refuses is raised at the caller's next message."""
+        pool = self.pool(caller)
+        self._raise_refusal(caller)
+        if self._is_silent(pool):
+            raise self._away(pool, Standing.ELSEWHERE)
+        if self._acting.standing(pool) is Standing.OWNER:
+            await self._acting.act(pool, caller, said)
+        elif not self._peers.others:
+            await self.act(caller, said)
+        else:
+            self.beats.add(pool, (caller, said), attention_from(said.message.heartbeat))
+
+    def _is_silent(self, pool: str) -> bool:
+        since = self._silent_since.get(pool)
+        return since is not None and since + SILENT_S <= self._clock.monotonic()
+
+    def _is_alone(self, pool: str, standing: Standing) -> bool:
+        """Nobody can be asked, and this replica will not own the pool soon."""
+        elsewhere = standing is Standing.ELSEWHERE and not self._peers.others
+        return elsewhere and not self._acting.undecided(pool)
+
+    def _away(self, pool: str, standing: Standing) -> Unavailable:
+        if standing is Standing.REBUILDING or self._acting.undecided(pool):
+            return Unavailable("the pool is being rebuilt", reason="REBUILDING")
+        return Unavailable("another replica owns the pool", reason="POOL_ELSEWHERE")
+
+    def _forget(self, pool: str, caller: Caller) -> None:
+        self.beats.forget(pool, caller)
+        self._refused.pop((caller.user_id, caller.epoch), None)
+
+    def _raise_refusal(self, caller: Caller) -> None:
+        refusal = self._refused.pop((caller.user_id, caller.epoch), None)
+        if refusal is not None:
+            raise refusal
+
+    async def _try(self, pool: str, spoken: Sequence[Spoken]) -> Standing:
+        """OWNER: it is done."""
+        here = self._acting.standing(pool)
+        if here is Standing.ELSEWHERE:
+            return await self._forward(pool, spoken, VERB_S, self._answered)
+        if here is Standing.OWNER:
+            for caller, verb in spoken:
+                await self._acting.act(pool, caller, verb)
+        return here
+
+    def _answered(self, spoken: Sequence[Spoken], response: pb.ForwardResponse) -> None:
+        for refusal in map(refusal_of, response.answers):
+            if refusal is not None:
+                raise refusal
+
+    def _answered_beats(self, spoken: Sequence[Spoken], response: pb.ForwardResponse) -> None:
+        for (caller, _), answer in zip(spoken, response.answers, strict=False):
+            refusal = refusal_of(answer)
+            if refusal is not None:
+                self._refused[caller.user_id, caller.epoch] = refusal
+
+    async def _send_beats(self, pool: str, spoken: Sequence[Spoken]) -> bool:
+        standing = self._acting.standing(pool)
+        if standing is Standing.OWNER:  # it came here meanwhile
+            self._answered_beats(spoken, await self._acting.act_all(pool, spoken))
+        elif standing is Standing.ELSEWHERE:
+            standing = await self._forward(pool, spoken, BEATS_S, self._answered_beats)
+        if standing is Standing.OWNER:
+            self._silent_since.pop(pool, None)
+            return True
+        self._silent_since.setdefault(pool, self._clock.monotonic())
+        return False
+
+    async def _forward(
+        self,
+        pool: str,
+        spoken: Sequence[Spoken],
+        timeout_s: float,
+        answered: Callable[[Sequence[Spoken], pb.ForwardResponse], None],
+    ) -> Standing:
+        address = self._owners.get(pool) or await self._find(pool)
+        if address is None:
+            return Standing.ELSEWHERE
+        response = await self._ask(address, request_to(pool, spoken), timeout_s)
+        if response is None or response.standing == pb.POOL_STANDING_ELSEWHERE:
+            if self._owners.get(pool) == address:
+                del self._owners[pool]
+            return Standing.ELSEWHERE
+        if response.standing == pb.POOL_STANDING_OWNER:
+            answered(spoken, response)
+        return Standing(response.standing)
+
+    async def _find(self, pool: str) -> str | None:
+        """Asks every other replica, once for all who want to know."""
+        async with self._finding.setdefault(pool, asyncio.Lock()):
+            if pool in self._owners:
+                return self._owners[pool]
+            request = request_to(pool, ())
+            others = self._peers.others
+            answers = await asyncio.gather(*(self._ask(one, request, FIND_S) for one in others))
+            for address, answer in zip(others, answers, strict=True):
+                if answer is not None and answer.standing != pb.POOL_STANDING_ELSEWHERE:
+                    self._owners[pool] = address
+            return self._owners.get(pool)
+
+    async def _ask(
+        self, address: str, payload: bytes, timeout_s: float
+    ) -> pb.ForwardResponse | None:
+        answer = await self._peers.ask(address, payload, timeout_s)
+        return None if answer is None else pb.ForwardResponse.FromString(answer)

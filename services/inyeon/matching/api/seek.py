@@ -43,10 +43,11 @@ class SeekHandler:
     ) -> None:
         """One verb. Raises InvalidRequest, StatementRefused, Overloaded, Unavailable: these end the
         stream with the field and the reason."""
-        await self._routing.act(_caller(session), Said(message))
         if message.WhichOneof("kind") == "heartbeat":
+            await self._routing.beat(_caller(session), Said(message))
             self._acks.add(session, sequence)
         else:
+            await self._routing.act(_caller(session), Said(message))
             await session.acknowledge(sequence)
 
     async def client_received(self, session: Session[SeekResponse], through: int) -> None:

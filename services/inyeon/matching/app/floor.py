@@ -41,10 +41,13 @@ class Floor:
         """Pools that this replica owns, rebuilt or not."""
         return [pool for pool, desk in self.desks.items() if desk.hall.epoch]
 
-    def ready(self) -> bool:
-        """Every pool that is to be had is rebuilt here. A replica that only stands by is not ready:
-        it has nobody to serve."""
-        return self.seated and all(desk.hall.rebuilt.is_set() for desk in self.desks.values())
+    def ready(self, reaches_others: bool) -> bool:
+        """Every pool is rebuilt here, or owned by a replica to which verbs are forwarded. Without a
+        way to the others one that stands by is not ready: it has nobody to serve."""
+        return self.seated and all(
+            desk.hall.rebuilt.is_set() or (reaches_others and desk.hall.elsewhere)
+            for desk in self.desks.values()
+        )
 
     def see(self, live: tuple[str, ...], now: float) -> None:
         """Who is there now."""

@@ -1,0 +1,87 @@
+"""Done at the desk of a pool's owner: what callers say here and, forwarded, at other replicas."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import Enum
+
+from inyeon.matching.api.callers import Caller, Closed, Verb
+from inyeon.matching.api.forwarding import Spoken, answer_to, request_from
+from inyeon.matching.api.verbs import act
+from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.floor import Floor
+from inyeon.runtime.errors import InyeonError
+from inyeon_protos.matching.v1 import forwarding_pb2 as pb
+
+KNOWN = 200_000
+"""Sessions whose epoch is kept, about 150 B each: ten times what waits in a full pool."""
+
+
+class Standing(Enum):
+    """What this replica is to a pool."""
+
+    OWNER = pb.POOL_STANDING_OWNER
+    REBUILDING = pb.POOL_STANDING_REBUILDING
+    ELSEWHERE = pb.POOL_STANDING_ELSEWHERE
+
+
+class Acting:
+    """Acts where this replica owns the pool. One instance serves its own streams and the others'.
+
+    A device may have opened a stream at another replica while its old one is still dying here: what
+    a session of a lower epoch says is dropped, so that it cannot send away who is back.
+    """
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._epochs: OrderedDict[str, int] = OrderedDict()
+
+    def standing(self, pool: str) -> Standing:
+        """As of now."""
+        desk = self._floor.desks.get(pool)
+        if desk is None or not desk.hall.epoch:
+            return Standing.ELSEWHERE
+        return Standing.OWNER if desk.hall.rebuilt.is_set() else Standing.REBUILDING
+
+    def undecided(self, pool: str) -> bool:
+        """This replica may own the pool, and does not know yet whether it can have it."""
+        desk = self._floor.desks.get(pool)
+        return desk is not None and not desk.hall.epoch and not desk.hall.elsewhere
+
+    async def act(self, pool: str, caller: Caller, verb: Verb) -> None:
+        """Does it in a pool that this replica owns. Raises what `verbs.act` raises."""
+        if self._is_newest(caller, verb):
+            await act(self._desk(pool), caller, verb)
+
+    async def answer(self, payload: bytes) -> bytes:
+        """A ForwardRequest of another replica. Raises InvalidRequest."""
+        pool, spoken = request_from(payload)
+        standing = self.standing(pool)
+        done = await self.act_all(pool, spoken) if standing is Standing.OWNER else None
+        return (done or pb.ForwardResponse(standing=standing.value)).SerializeToString()
+
+    async def act_all(self, pool: str, spoken: Sequence[Spoken]) -> pb.ForwardResponse:
+        """All of it in a pool that this replica owns, whatever is refused among it."""
+        response = pb.ForwardResponse(standing=Standing.OWNER.value)
+        for caller, verb in spoken:
+            response.answers.append(await self._answer(pool, caller, verb))
+        return response
+
+    async def _answer(self, pool: str, caller: Caller, verb: Verb) -> pb.ForwardAnswer:
+        try:
+            await self.act(pool, caller, verb)
+        except InyeonError as refusal:
+            return answer_to(refusal)
+        return answer_to(None)
+
+    def _desk(self, pool: str) -> Desk:
+        return self._floor.desks[pool]
+
+    def _is_newest(self, caller: Caller, verb: Verb) -> bool:
+        known = self._epochs.pop(caller.user_id, 0)
+        if not isinstance(verb, Closed) or caller.epoch < known:
+            self._epochs[caller.user_id] = max(known, caller.epoch)
+            if len(self._epochs) > KNOWN:
+                self._epochs.popitem(last=False)
+        return caller.epoch >= known
