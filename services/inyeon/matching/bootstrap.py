@@ -10,6 +10,7 @@ import grpc
 
 from inyeon.matching.adapters.book import SqlBook
 from inyeon.matching.adapters.consumers import follow_edges, follow_verdicts
+from inyeon.matching.adapters.devices import DeviceHashes
 from inyeon.matching.adapters.metrics import PrometheusMeter
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
@@ -136,6 +137,7 @@ def _floor(
             ground.clock,
             timedelta(seconds=settings.skip_within_s),
         ),
+        hash_device=DeviceHashes(ground.signer(NAME)),
         accept_within=timedelta(seconds=settings.accept_within_s),
         tickets=LogTickets(ground.log, ground.replica, ground.clock),
         teller=PeerTeller(peers),

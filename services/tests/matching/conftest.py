@@ -48,12 +48,15 @@ from inyeon_protos.moderation.v1 import safety_pb2
 WAIT_S = 10.0  # generous: the machine may be busy; what is waited for comes within a wave
 
 
-def signed_pass(signer: StatementSigner, user: str) -> identity_pb2.SignedStatement:
+def signed_pass(
+    signer: StatementSigner, user: str, device_key: str = ""
+) -> identity_pb2.SignedStatement:
     """A pass of 30 s from now."""
     now = SystemClock().now()
     fact = identity_pb2.SafetyPass(
         user_id=user,
         session_id="observing",
+        device_key=device_key,
         policy_version="1",
         issued_at=timestamp(now),
         expires_at=timestamp(now + timedelta(seconds=30)),
@@ -198,9 +201,9 @@ class Stage:
         record = new_event(EDGES, f"{user}/{other}", event, occurred_at=now, version=1)
         await self.log.publish([record])
 
-    def safety_pass(self, user: str) -> identity_pb2.SignedStatement:
+    def safety_pass(self, user: str, device_key: str = "") -> identity_pb2.SignedStatement:
         """Moderation signs a pass."""
-        return signed_pass(self.moderation, user)
+        return signed_pass(self.moderation, user, device_key)
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(asyncio.ensure_future(work))
@@ -276,8 +279,9 @@ class Device:
     async def beat(self) -> None:
         """One heartbeat."""
         beat = matching_pb2.Heartbeat(present=self.present)
+        device_key = str(self._facts.get("device_key", ""))
         if self.passed:
-            beat.safety_pass.CopyFrom(self.stage.safety_pass(self.user))
+            beat.safety_pass.CopyFrom(self.stage.safety_pass(self.user, device_key))
         await self.send(heartbeat=beat)
 
     def keep_beating(self) -> None:
@@ -373,7 +377,7 @@ def wish() -> Callable[..., matching_pb2.Wish]:
 
 
 @pytest.fixture(scope="session")
-def sign_pass() -> Callable[[StatementSigner, str], identity_pb2.SignedStatement]:
+def sign_pass() -> Callable[..., identity_pb2.SignedStatement]:
     return signed_pass
 
 

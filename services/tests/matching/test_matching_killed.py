@@ -67,8 +67,8 @@ class ServerProcess:
             self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
-    def safety_pass(self, user: str) -> Any:
-        return self._sign_pass(self._keys.signer("moderation"), user)
+    def safety_pass(self, user: str, device_key: str = "") -> Any:
+        return self._sign_pass(self._keys.signer("moderation"), user, device_key)
 
 
 @pytest.fixture

@@ -65,6 +65,20 @@ async def test_alone_is_told_so_and_then_that_nobody_fits(stage: Any, wish: Any)
     assert told.candidates == 0
 
 
+async def test_a_block_survives_a_new_account_on_the_same_device(stage: Any, wish: Any) -> None:
+    ana = await seeking(stage, "ana", wish(), device_key="phone-a")
+    bob = await seeking(stage, "bob", wish(), device_key="phone-b")
+    await ana.hear("matched")
+    await stage.edge("ana", "bob")
+    assert (await bob.hear("match_over")).reason == pb.END_REASON_REPORTED
+    again = await seeking(stage, "bob-again", wish(), device_key="phone-b")
+    await ana.seek(wish())
+    await ana.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)
+    await again.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)
+    other = await seeking(stage, "ana-too", wish(), device_key="phone-a")
+    await other.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)  # nor ana's own device, nor bob's
+
+
 async def test_both_are_asked_where_the_operator_says_so(stages: Any, wish: Any) -> None:
     stage = await stages(accept_within_s=20)
     ana = await seeking(stage, "ana", wish())

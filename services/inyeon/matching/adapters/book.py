@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
-from inyeon.matching.adapters import events, ownership
+from inyeon.matching.adapters import devices, events, ownership
 from inyeon.matching.adapters.answering import accept_match, count_fault
+from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
 from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
 from inyeon.matching.adapters.tables import (
@@ -89,6 +90,23 @@ class SqlBook:
             await tx.connection.execute(
                 adding.on_conflict_do_update(index_elements=["partition"], set_=row)
             )
+
+    @repeating
+    async def see_devices(self, tickets: Sequence[Ticket], at: datetime) -> None:
+        pairs = [(ticket.user_id, ticket.device) for ticket in tickets]
+        async with self._store.reading() as connection:
+            new = [
+                pair for chunk in _chunks(pairs) for pair in await devices.unseen(connection, chunk)
+            ]
+        if new:
+            async with self._store.transaction() as tx:
+                await lock(tx.connection, GATES, shared=True)
+                await devices.keep(tx.connection, new, at)
+
+    async def beside(self, users: Sequence[str]) -> frozenset[str]:
+        async with self._store.reading() as connection:
+            twins = await devices.twins_of(connection, users)
+        return frozenset(users).union(*twins.values())
 
     async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
         found: dict[str, Facts] = {}
@@ -265,7 +283,7 @@ async def _facts(
         select(live_users.c.user_id).where(live_users.c.user_id.in_(users))
     )
     busy = set(live)
-    bars = await _bars(connection, users, at)
+    bars = await bars_of(connection, users, at)
     cooling = await connection.execute(
         select(faults.c.user_id, faults.c.until_us).where(faults.c.user_id.in_(users))
     )
@@ -280,36 +298,6 @@ async def _facts(
         )
         for user in users
     }
-
-
-async def _bars(
-    connection: AsyncConnection, users: Sequence[str], at: datetime
-) -> dict[str, dict[str, datetime | None]]:
-    bars: dict[str, dict[str, datetime | None]] = {user: {} for user in users}
-    met = await connection.execute(
-        select(meetings.c.user_id, meetings.c.other_id, meetings.c.until_us).where(
-            or_(meetings.c.user_id.in_(users), meetings.c.other_id.in_(users)),
-            meetings.c.until_us > micros(at),
-        )
-    )
-    for one, other, until_us in met:
-        _bar(bars, one, other, moment_of(until_us))
-    blocked = await connection.execute(
-        select(edges.c.user_id, edges.c.other_id).where(
-            or_(edges.c.user_id.in_(users), edges.c.other_id.in_(users))
-        )
-    )
-    for one, other in blocked:
-        _bar(bars, one, other, None)
-    return bars
-
-
-def _bar(
-    bars: dict[str, dict[str, datetime | None]], one: str, other: str, until: datetime | None
-) -> None:
-    for mine, theirs in ((one, other), (other, one)):
-        if mine in bars:
-            bars[mine][theirs] = until
 
 
 async def _extend_horizon(connection: AsyncConnection, match: LiveMatch, until: datetime) -> None:

@@ -8,10 +8,10 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.matching.adapters import events
+from inyeon.matching.adapters.bars import barred_pairs
 from inyeon.matching.adapters.rows import match_to_json, micros
 from inyeon.matching.adapters.tables import (
     credits_given,
-    edges,
     live_matches,
     live_users,
     meetings,
@@ -58,7 +58,8 @@ async def _still_right(
     users = [user for proposal in proposals for user in proposal.match.users]
     out = await _unfit(connection, order, users)
     over = await _over(connection, [ticket for one in proposals for ticket in one.tickets])
-    barred = await _barred(connection, order, proposals)
+    pairs = [one.match.users for one in proposals]
+    barred = await barred_pairs(connection, pairs, order.decided_at)
     return [
         proposal
         for proposal in proposals
@@ -86,23 +87,6 @@ async def _unfit(connection: AsyncConnection, order: WaveOrder, users: list[str]
 async def _over(connection: AsyncConnection, tickets: list[str]) -> set[str]:
     ended = select(ticket_ends.c.ticket_id).where(ticket_ends.c.ticket_id.in_(tickets))
     return set(await connection.scalars(ended))
-
-
-async def _barred(
-    connection: AsyncConnection, order: WaveOrder, proposals: tuple[Proposal, ...]
-) -> set[frozenset[str]]:
-    both_ways = [
-        pair for one in proposals for pair in (one.match.users, tuple(reversed(one.match.users)))
-    ]
-    blocked = select(edges.c.user_id, edges.c.other_id).where(
-        tuple_(edges.c.user_id, edges.c.other_id).in_(both_ways)
-    )
-    met = select(meetings.c.user_id, meetings.c.other_id).where(
-        tuple_(meetings.c.user_id, meetings.c.other_id).in_(both_ways),
-        meetings.c.until_us > micros(order.decided_at),
-    )
-    found = [(await connection.execute(one)) for one in (blocked, met)]
-    return {frozenset(pair) for rows in found for pair in rows}
 
 
 async def _write(

@@ -91,6 +91,7 @@ def ticket_from(message: events_pb2.TicketWaiting) -> Ticket:
         message.created_at.ToDatetime(tzinfo=UTC),
         message.paused_s,
         message.session_id,
+        message.device,
     )
 
 
@@ -109,6 +110,7 @@ def ticket_to(ticket: Ticket, replica: str) -> events_pb2.TicketWaiting:
         paused_s=ticket.paused_s,
         session_id=ticket.session_id,
         replica=replica,
+        device=ticket.device,
     )
 
 

@@ -58,7 +58,7 @@ async def _seek(desk: Desk, caller: Caller, message: matching_pb2.Wish) -> None:
         wish, person = wish_from(message), person_of(caller.claims)
     except WishRefused as refused:
         raise InvalidRequest(str(refused), reason=refused.reason, field=refused.field) from refused
-    await seek(desk, person, wish, caller.session_id)
+    await seek(desk, person, wish, caller.session_id, caller.claims.device_key)
 
 
 async def _heartbeat(desk: Desk, caller: Caller, message: matching_pb2.Heartbeat) -> None:

@@ -83,6 +83,7 @@ def _remove(desk: Desk, ended: EndedTicket) -> None:
 
 
 async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
+    await desk.book.see_devices(tickets, desk.clock.now())
     facts = await desk.book.facts([ticket.user_id for ticket in tickets], desk.clock.now())
     over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
     for ticket in tickets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from itertools import product
 
 from inyeon.matching.app.admit import moment
 from inyeon.matching.app.desk import Desk
@@ -32,14 +33,20 @@ async def apply_mark(desk: Desk, partition: int, committed_at: datetime) -> None
 
 
 async def apply_edge(desk: Desk, user_id: str, other_id: str, kind: str, version: int) -> None:
-    """The two never meet again; a live match of theirs ends, and the other one is to blame."""
+    """The two never meet again, by no account that was seen on their devices; a live match of
+    theirs ends, and the other one is to blame."""
     async with desk.hall.changing:
         if not await desk.book.record_edge(user_id, other_id, kind, version):
             return
-        desk.hall.pool.bar(user_id, other_id, math.inf)
-    match = desk.hall.meetings.of_user(user_id)
-    if match is not None and other_id in match.users:
-        await close_match(desk, match, EndReason.REPORTED, user_id, frozenset({other_id}))
+        ones, others = await desk.book.beside([user_id]), await desk.book.beside([other_id])
+        for one, other in product(ones, others):
+            if one != other:
+                desk.hall.pool.bar(one, other, math.inf)
+    for one in sorted(ones):
+        match = desk.hall.meetings.of_user(one)
+        if match is not None and match.partner(one).user_id in others:
+            to_blame = frozenset({match.partner(one).user_id})
+            await close_match(desk, match, EndReason.REPORTED, one, to_blame)
 
 
 async def apply_sanction(desk: Desk, user_id: str, until: datetime | None, version: int) -> None:

@@ -12,6 +12,10 @@ from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
 
 
+def _unknown(_: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What use cases work with."""
@@ -34,6 +38,8 @@ class Desk:
     """Nobody is paired while verdicts may be missing that are older."""
     accept_within: timedelta = timedelta(0)
     """Both must accept a match in so long; 0: nobody is asked."""
+    hash_device: Callable[[str], str] = _unknown
+    """A device's key as a keyed hash; empty: unknown."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:

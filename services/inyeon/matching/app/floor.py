@@ -90,9 +90,14 @@ async def take_verdict(floor: Floor, user_id: str, verdict: Verdict, version: in
 
 
 async def take_edge(floor: Floor, user_id: str, other_id: str, kind: str, version: int) -> None:
-    """A block or a report, for the book and for whoever has one of the two."""
+    """A block or a report, for the book and for whoever has one of the two, or an account seen
+    on a device of theirs."""
+    book = next(iter(floor.desks.values())).book
+    accounts = await book.beside((user_id, other_id))
     await _to_each(
-        floor, (user_id, other_id), lambda desk: apply_edge(desk, user_id, other_id, kind, version)
+        floor,
+        tuple(sorted(accounts)),
+        lambda desk: apply_edge(desk, user_id, other_id, kind, version),
     )
 
 

@@ -82,6 +82,14 @@ class Book(Protocol):
         """A mark of moderation's outbox was read."""
         ...
 
+    async def see_devices(self, tickets: Sequence[Ticket], at: datetime) -> None:
+        """The owners of these tickets were seen on their devices."""
+        ...
+
+    async def beside(self, users: Sequence[str]) -> frozenset[str]:
+        """These users and every other account that was seen on a device of theirs."""
+        ...
+
     async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
         """Facts about each of these users."""
         ...

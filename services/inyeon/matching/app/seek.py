@@ -16,7 +16,9 @@ from inyeon.runtime.errors import LogUnavailable, Overloaded
 _log = structlog.get_logger(__name__)
 
 
-async def seek(desk: Desk, person: Person, wish: Wish, session_id: str) -> None:
+async def seek(
+    desk: Desk, person: Person, wish: Wish, session_id: str, device_key: str = ""
+) -> None:
     """Makes a ticket that is in the log when this returns, or tells of the one there is.
 
     Raises Overloaded when the pool is full, LogUnavailable, StoreUnavailable.
@@ -28,7 +30,8 @@ async def seek(desk: Desk, person: Person, wish: Wish, session_id: str) -> None:
             return
         if len(hall.pool) + len(hall.on_the_way) >= desk.max_waiting:
             raise Overloaded("the pool is full", retry_after_s=5.0, reason="POOL_FULL")
-        await _publish(desk, await _ticket(desk, person, wish, session_id))
+        ticket = await _ticket(desk, person, wish, session_id)
+        await _publish(desk, replace(ticket, device=desk.hash_device(device_key)))
 
 
 async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:

@@ -37,11 +37,11 @@ class Gate(IntEnum):
     LANGUAGE = 9
     """No common language, and no translation that both welcome and the platform has."""
     BLOCKED = 10
-    """One blocked or reported the other."""
+    """One blocked or reported the other, by any account that was seen on their devices."""
     REMATCH = 11
     """They met within the horizon."""
     SAME_USER = 12
-    """One person."""
+    """One person: one account, or two that were seen on one device."""
     DISTRACTED = 13
     """A person in the picture who is busy with something else; told where AWAY would be."""
     COOL_DOWN = 14

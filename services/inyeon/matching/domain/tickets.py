@@ -79,6 +79,8 @@ class Ticket:
     paused_s: float = 0.0
     """Pauses so far, not counted as waiting."""
     session_id: str = ""
+    device: str = ""
+    """Keyed hash of the device's key; empty: unknown."""
 
     @property
     def user_id(self) -> str:

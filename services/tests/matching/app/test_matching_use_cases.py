@@ -552,3 +552,46 @@ async def test_nobody_is_proposed_to_a_distracted_person(scene: Scene) -> None:
     await scene.beat("ana")
     await run_wave(scene.desk)
     assert scene.desk.hall.meetings.of_user("bob") is not None
+
+
+async def on_device(scene: Scene, user: str, device: str) -> None:
+    await scene.beat(user)
+    desk = replace(scene.desk, hash_device=lambda key: f"hash of {key}" if key else "")
+    ana = Person(user, AgeBand.ADULT, "US", Gender.OTHER)
+    await seek(desk, ana, WISH, "s", device)
+    await scene.arrive()
+
+
+async def test_two_accounts_of_one_device_never_meet(scene: Scene) -> None:
+    await on_device(scene, "ana", "phone")
+    await on_device(scene, "ana-too", "phone")
+    await run_wave(scene.desk)
+    assert scene.desk.hall.meetings.of_user("ana") is None
+    (first, second) = await tickets_in(scene.log)
+    assert first.device == second.device == "hash of phone"
+
+
+async def test_a_report_bars_every_account_of_the_device_that_waits_now(scene: Scene) -> None:
+    await scene.person("ana")
+    await on_device(scene, "bob", "phone")
+    bob = scene.desk.hall.ticket_of("bob")
+    await cancel(scene.desk, "bob")
+    assert bob is not None
+    await on_device(scene, "bob-too", "phone")
+    await apply_edge(scene.desk, "ana", "bob", "REPORT", 1)
+    await run_wave(scene.desk)
+    assert scene.desk.hall.meetings.of_user("ana") is None
+
+
+async def test_a_report_ends_the_match_with_another_account_of_the_device(scene: Scene) -> None:
+    await scene.person("ana")
+    await on_device(scene, "bob", "phone")
+    await cancel(scene.desk, "bob")
+    await on_device(scene, "bob-too", "phone")
+    await run_wave(scene.desk)
+    assert scene.desk.hall.meetings.of_user("ana") is not None
+    scene.teller.heard.clear()
+    await apply_edge(scene.desk, "ana", "bob", "REPORT", 1)
+    (over,) = scene.teller.take("bob-too")
+    assert isinstance(over, news.MatchOver) and over.reason is EndReason.REPORTED
+    assert await scene.desk.book.credit("bob-too", scene.clock.now()) == 0.0
