@@ -52,9 +52,7 @@ def _check_freshness(desk: Desk) -> None:
 async def _tell_everybody(desk: Desk) -> None:
     for look in desk.hall.pool.looks(desk.clock.monotonic()):
         if desk.hall.pool.of_user(look.ticket.user_id) is look.ticket:  # still, after each await
-            asked = look.ticket.user_id in desk.hall.asking
-            desk.hall.asking.discard(look.ticket.user_id)
-            await tell_waiting(desk, look, force=asked)
+            await tell_waiting(desk, look)
 
 
 async def _keep_time(desk: Desk) -> None:

@@ -24,7 +24,8 @@ AFTER_S = 5.0
 
 
 async def ask_why(desk: Desk, user_id: str) -> None:
-    """Somebody wants to know: they are told after the next wave. Who does not wait, or is paused,
+    """Somebody wants to know: they are told after the next wave that works costs out,
+    within a second or two. Who does not wait, or is paused,
     is told at once where they stand."""
     now = desk.clock.monotonic()
     waits = desk.hall.pool.of_user(user_id) is not None
@@ -52,7 +53,11 @@ def work_out_costs(desk: Desk, wave: Wave) -> None:
         own = Crowd(lately, came.rivals, lately["arrival"] == mine["arrival"])
         costs = filter_costs(mine, here, own, span_s, desk.rules.routes)
         costs += _patience(desk, wave, place, others[sift(mine, here, desk.rules.routes).fit()])
-        hall.costs[wave.snapshot.tickets[place].user_id] = now, costs
+        user_id = wave.snapshot.tickets[place].user_id
+        hall.costs[user_id] = now, costs
+        if user_id in hall.asking:
+            hall.asking.discard(user_id)
+            hall.told.pop(user_id, None)  # so that it is news
 
 
 def _left(wave: Wave) -> NDArray[np.int64]:

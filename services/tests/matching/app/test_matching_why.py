@@ -63,6 +63,12 @@ async def test_who_asks_is_told_after_the_next_wave(scene: Any) -> None:
     assert scene.teller.heard == []
     await run_wave(scene.desk)
     assert [cost.filter for cost in queued(scene, "ana").costs] == [Filter.COUNTRIES]
+    await ask_why(scene.desk, "ana")
+    await run_wave(scene.desk)  # costs are worked out once a second
+    assert scene.teller.take("ana") == [] and scene.desk.hall.asking == {"ana"}
+    await scene.clock.advance(1.0)
+    await run_wave(scene.desk)
+    assert queued(scene, "ana").costs
     assert scene.teller.take("eve") == []
     assert scene.desk.hall.asking == set()
 
