@@ -11,6 +11,7 @@ import grpc
 from inyeon.matching.adapters.book import SqlBook
 from inyeon.matching.adapters.consumers import follow_edges, follow_verdicts
 from inyeon.matching.adapters.devices import DeviceHashes
+from inyeon.matching.adapters.frames import ProtoFrames
 from inyeon.matching.adapters.metrics import PrometheusMeter
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
@@ -28,6 +29,7 @@ from inyeon.matching.api.servicer import SeekServicer
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.floor import Floor
 from inyeon.matching.app.owning import own_pool
+from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.running import run_upkeep, run_waves
 from inyeon.matching.app.seating import SeatWork, take_seat
 from inyeon.matching.domain.territories import Territories
@@ -151,6 +153,7 @@ def _floor(
         new_id=lambda: secrets.token_urlsafe(16),
         max_waiting=settings.max_waiting,
         policy_versions=frozenset(settings.policy_versions),
+        recorder=Recorder(ProtoFrames()),
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
     )
     desks = {pool: first.beside(pool) for pool in pools[1:]}

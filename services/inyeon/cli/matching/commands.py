@@ -48,3 +48,26 @@ def calibrate(
     from inyeon.cli.matching.simulate import run_calibrate
 
     run_calibrate(data, out)
+
+
+@matching.command()
+def replay(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of an embedded log; else as the settings say.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Records that --save wrote, instead.", dir_okay=False)
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the records to a file.", dir_okay=False)
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Only this pool.")] = None,
+    any_engine: Annotated[
+        bool, typer.Option(help="Also compare what another version of the engine decided.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+) -> None:
+    """Does recorded waves again and says where their pairs differ."""
+    from inyeon.cli.matching.replay import Wanted, run_replay
+
+    run_replay(Wanted(data_dir, file, save, pool, any_engine, as_json))

@@ -144,4 +144,5 @@ async def _emit(
         for ticket_id, user_id in zip(proposal.tickets, match.users, strict=True):
             ids = ticket_id, user_id, order.pool
             await tx.emit(events.ticket_ended(*ids, TicketEnd.MATCHED, order.decided_at))
-    await tx.emit(events.wave_decided(order, stand))
+    for record in events.wave_decided(order, stand):
+        await tx.emit(record)

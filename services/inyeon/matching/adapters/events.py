@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from google.protobuf.message import Message
+
 from inyeon.matching.adapters.wire import explanations_to, ticket_to, timestamp
 from inyeon.matching.app.ports import WaveOrder
+from inyeon.matching.app.recording import Described
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.log.envelope import new_event
@@ -73,16 +76,45 @@ def outcome(
     return new_event(OUTCOMES, user_id, event, occurred_at=at)
 
 
-def wave_decided(order: WaveOrder, stand: frozenset[str]) -> NewRecord:
-    """One pass, with the pairs that were committed."""
+def wave_decided(order: WaveOrder, stand: frozenset[str]) -> list[NewRecord]:
+    """One pass with the pairs that were committed and those left out; first the parts of its inputs
+    that do not fit into one record."""
+    places = sorted({place for one in order.proposals for place in one.places})
+    index = {place: number for number, place in enumerate(places)}
     kept = [one for one in order.proposals if one.match.match_id in stand]
+    left_out = [one for one in order.proposals if one.match.match_id not in stand]
+    number = order.epoch << 32 | order.wave
     event = events_pb2.WaveDecided(
         pool=order.pool,
-        wave=order.epoch << 32 | order.wave,
+        wave=number,
         decided_at=timestamp(order.decided_at),
-        tickets=order.tickets,
-        pairs=[place for one in kept for place in one.places],
+        tickets=[order.tickets[place] for place in places],
+        pairs=[index[place] for one in kept for place in one.places],
         scores=[one.score for one in kept],
         score_version=order.score_version,
+        left_out=[index[place] for one in left_out for place in one.places],
     )
-    return new_event(DECISIONS, order.pool, event, occurred_at=order.decided_at)
+    if order.described is None:
+        return [_decision(order, event)]
+    return [
+        *_parts(order, order.described, number),
+        _decision(order, _with(event, order.described)),
+    ]
+
+
+def _with(event: events_pb2.WaveDecided, described: Described) -> events_pb2.WaveDecided:
+    event.seed, event.engine = described.seed, described.engine
+    event.inputs, event.parts = described.parts[-1], len(described.parts)
+    event.inputs_digest, event.pairs_digest = described.inputs, described.pairs
+    return event
+
+
+def _parts(order: WaveOrder, described: Described, number: int) -> list[NewRecord]:
+    return [
+        _decision(order, events_pb2.WavePart(pool=order.pool, wave=number, part=part, data=data))
+        for part, data in enumerate(described.parts[:-1])
+    ]
+
+
+def _decision(order: WaveOrder, message: Message) -> NewRecord:
+    return new_event(DECISIONS, order.pool, message, occurred_at=order.decided_at)

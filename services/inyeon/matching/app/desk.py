@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from inyeon.matching.app.hall import Hall
 from inyeon.matching.app.ports import Book, Grants, Meter, Passes, Teller, TicketLog
+from inyeon.matching.app.recording import Recorder
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
 
@@ -40,11 +41,15 @@ class Desk:
     """Both must accept a match in so long; 0: nobody is asked."""
     hash_device: Callable[[str], str] = _unknown
     """A device's key as a keyed hash; empty: unknown."""
+    recorder: Recorder | None = None
+    """Writes down what each wave went by; None: only what it decided."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:
-        """The desk of another pool of the same replica, with a hall of its own."""
-        return replace(self, pool=pool, meter=self.meter.for_pool(pool), hall=Hall())
+        """The desk of another pool of the same replica, with a hall and a recorder of its own."""
+        recorder = None if self.recorder is None else Recorder(self.recorder.codec)
+        meter = self.meter.for_pool(pool)
+        return replace(self, pool=pool, meter=meter, recorder=recorder, hall=Hall())
 
     def started(self, waited: timedelta) -> float:
         """The monotonic time at which somebody began who has waited so long by the wall clock.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from inyeon.matching.app.recording import Described
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.news import News, SignedGrant
@@ -50,6 +51,8 @@ class WaveOrder:
     """Everybody who took part, in the pool's order."""
     proposals: tuple[Proposal, ...]
     score_version: str
+    described: Described | None = None
+    """What the wave went by; None: it is not recorded."""
 
 
 class Book(Protocol):

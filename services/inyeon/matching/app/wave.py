@@ -10,12 +10,12 @@ from inyeon.matching.app.admit import moment, standing
 from inyeon.matching.app.cancel import end_ticket
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
+from inyeon.matching.app.recording import EPOCH_BITS, Asked, Described
 from inyeon.matching.app.state import tell_match, tell_waiting
 from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.explaining import explain
 from inyeon.matching.domain.matches import LiveMatch, Side
 from inyeon.matching.domain.scoring import SCORE_VERSION
-from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.matching.domain.waves import Pair, Wave, decide
 from inyeon.runtime.errors import Unavailable
@@ -68,9 +68,10 @@ async def _keep_time(desk: Desk) -> None:
 
 
 async def _pair(desk: Desk) -> None:
-    snapshot = desk.hall.pool.snapshot(desk.clock.monotonic())
     began = desk.clock.monotonic()
-    wave = await _decide(desk, snapshot)
+    snapshot = desk.hall.pool.snapshot(began)
+    asked = Asked(snapshot, began, desk.rules, desk.hall.epoch << EPOCH_BITS | desk.hall.waves)
+    wave = await _decide(asked)
     took_s = desk.clock.monotonic() - began
     fitting = zip(wave.snapshot.tickets, wave.fitting.tolist(), strict=True)
     desk.hall.fitting |= {
@@ -79,27 +80,40 @@ async def _pair(desk: Desk) -> None:
         if desk.hall.pool.of_user(ticket.user_id) is ticket  # still, after the pass
     }
     work_out_costs(desk, wave)
-    left_out = await _commit(desk, wave) if wave.pairs else 0
+    left_out = await _commit(desk, asked, wave) if wave.pairs else 0
     desk.meter.wave(took_s, len(wave.snapshot), len(wave.pairs), left_out)
     desk.meter.engine(wave.gap, wave.shed)
 
 
-async def _decide(desk: Desk, snapshot: Snapshot) -> Wave:
-    seed = desk.hall.epoch << 32 | desk.hall.waves
-    if len(snapshot) < IN_A_THREAD:
-        return decide(snapshot, desk.rules, seed)
-    return await asyncio.to_thread(decide, snapshot, desk.rules, seed)
+async def _decide(asked: Asked) -> Wave:
+    if len(asked.snapshot) < IN_A_THREAD:
+        return decide(asked.snapshot, asked.rules, asked.seed)
+    return await asyncio.to_thread(decide, asked.snapshot, asked.rules, asked.seed)
 
 
-async def _commit(desk: Desk, wave: Wave) -> int:
+async def _describe(desk: Desk, asked: Asked, wave: Wave) -> Described | None:
+    if desk.recorder is None:
+        return None
+    number = desk.hall.epoch << EPOCH_BITS | desk.hall.waves
+    if len(asked.snapshot) < IN_A_THREAD:
+        return desk.recorder.describe(asked, wave, number)
+    return await asyncio.to_thread(desk.recorder.describe, asked, wave, number)
+
+
+async def _commit(desk: Desk, asked: Asked, wave: Wave) -> int:
     """Commits and tells; returns how many pairs the book left out."""
     now, hall = desk.clock.now(), desk.hall
     proposals = tuple(_proposal(desk, wave, pair, now) for pair in wave.pairs)
     tickets = tuple(ticket.ticket_id for ticket in wave.snapshot.tickets)
     hall.waves += 1
-    order = WaveOrder(desk.pool, hall.epoch, hall.waves, now, tickets, proposals, SCORE_VERSION)
+    described = await _describe(desk, asked, wave)
+    order = WaveOrder(
+        desk.pool, hall.epoch, hall.waves, now, tickets, proposals, SCORE_VERSION, described
+    )
     async with hall.changing:
         stand = await desk.book.commit_wave(order)
+        if desk.recorder is not None:
+            desk.recorder.settle(written=bool(stand))
         for proposal in proposals:
             if proposal.match.match_id in stand:
                 _begin(desk, proposal.match, _tickets(wave, proposal.places))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from inyeon.matching.domain.languages import Routes
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.tickets import Ticket
-from inyeon.matching.domain.waves import Pair, WaveRules, decide
+from inyeon.matching.domain.waves import Wave, WaveRules, decide
 from inyeon.matching.simulation.chance import uniform
 from inyeon.matching.simulation.judging import may_meet, similarity
 from inyeon.matching.simulation.scenario import Policy
@@ -56,26 +56,29 @@ class Chooser:
         """Pairs of a wave."""
         if self._policy.kind == "first-fit":
             return self._first_fit(snapshot)
-        return [_tickets(snapshot, pair) for pair in self._decide(snapshot, signs)]
+        wave = decide(self._hurried(snapshot, signs), self._rules_now(), self._pass_seed())
+        users = [ticket.user_id for ticket in wave.snapshot.tickets]
+        self._fitting = dict(zip(users, wave.fitting.tolist(), strict=True))
+        return _pairs(wave)
 
     def arrival(self, snapshot: Snapshot, user_id: str) -> list[tuple[Ticket, Ticket]]:
         """Pairs when somebody has arrived."""
+        places = {ticket.user_id: place for place, ticket in enumerate(snapshot.tickets)}
+        if user_id not in places:
+            return []
         if self._policy.kind == "on-arrival":
-            return self._best(snapshot, user_id)
-        pairs = [_tickets(snapshot, pair) for pair in self._decide(snapshot, Signs(frozenset()))]
+            return self._best(snapshot, places[user_id])
+        seeker = np.array([places[user_id]])
+        wave = decide(snapshot, self._rules, self._pass_seed(), seeker)
+        fits = {**self._fitting, user_id: int(wave.fitting[seeker[0]])}
         least = self._policy.easy_from or 0
-        return [pair for pair in pairs if all(self._fits(one) >= least for one in pair)]
+        return [
+            pair for pair in _pairs(wave) if all(fits.get(one.user_id, 0) >= least for one in pair)
+        ]
 
-    def _fits(self, ticket: Ticket) -> int:
-        return self._fitting.get(ticket.user_id, 0)
-
-    def _decide(self, snapshot: Snapshot, signs: Signs) -> Iterable[Pair]:
+    def _pass_seed(self) -> int:
         self._passes += 1
-        seed = self._seed << 32 | self._passes
-        wave = decide(self._hurried(snapshot, signs), self._rules_now(), seed)
-        users = [ticket.user_id for ticket in snapshot.tickets]
-        self._fitting = dict(zip(users, wave.fitting.tolist(), strict=True))
-        return wave.pairs
+        return self._seed << 32 | self._passes
 
     def _rules_now(self) -> WaveRules:
         if uniform(self._seed, "explore", self._passes) >= self._policy.explore:
@@ -92,11 +95,10 @@ class Chooser:
     def _urgent(self, ticket: Ticket, signs: Signs) -> bool:
         leaving = self._policy.leaving_first and ticket.user_id in signs.leaving
         known = self._policy.hard_first and ticket.user_id in self._fitting
-        return leaving or (known and self._fits(ticket) <= HARD_FITS)
+        return leaving or (known and self._fitting[ticket.user_id] <= HARD_FITS)
 
     def _first_fit(self, snapshot: Snapshot) -> list[tuple[Ticket, Ticket]]:
-        self._passes += 1
-        rng = np.random.default_rng([self._seed, self._passes])
+        rng = np.random.default_rng(self._pass_seed())
         order, barred = rng.permutation(len(snapshot)).tolist(), _bars(snapshot)
         free, pairs = dict.fromkeys(order), []
         for one in order:
@@ -108,11 +110,8 @@ class Chooser:
                     pairs.append((snapshot.tickets[one], snapshot.tickets[other]))
         return pairs
 
-    def _best(self, snapshot: Snapshot, user_id: str) -> list[tuple[Ticket, Ticket]]:
-        places = {ticket.user_id: place for place, ticket in enumerate(snapshot.tickets)}
-        if user_id not in places:
-            return []
-        one, barred = places[user_id], _bars(snapshot)
+    def _best(self, snapshot: Snapshot, one: int) -> list[tuple[Ticket, Ticket]]:
+        barred = _bars(snapshot)
         others = [x for x in range(len(snapshot)) if self._may(snapshot, barred, one, x)]
         mine = snapshot.tickets[one]
         alike: Callable[[int], float] = lambda x: similarity(mine.wish, snapshot.tickets[x].wish)  # noqa: E731
@@ -131,5 +130,6 @@ def _bars(snapshot: Snapshot) -> frozenset[tuple[int, int]]:
     return frozenset((low, high) for low, high in barred.tolist())
 
 
-def _tickets(snapshot: Snapshot, pair: Pair) -> tuple[Ticket, Ticket]:
-    return snapshot.tickets[pair.one], snapshot.tickets[pair.other]
+def _pairs(wave: Wave) -> list[tuple[Ticket, Ticket]]:
+    tickets = wave.snapshot.tickets
+    return [(tickets[pair.one], tickets[pair.other]) for pair in wave.pairs]
