@@ -22,6 +22,7 @@ from inyeon.matching.adapters.ticket_log import LogTickets
 from inyeon.matching.adapters.ticket_reader import read_tickets
 from inyeon.matching.api.acks import GroupAcks
 from inyeon.matching.api.acting import Acting
+from inyeon.matching.api.limits import VerbLimits
 from inyeon.matching.api.pools import PoolServicer, pools_router
 from inyeon.matching.api.routing import Routing
 from inyeon.matching.api.seek import SeekHandler
@@ -36,6 +37,7 @@ from inyeon.matching.domain.territories import Territories
 from inyeon.matching.settings import ALL_POOLS, MatchingSettings
 from inyeon.runtime.errors import SettingsRefused
 from inyeon.runtime.peers import Peers
+from inyeon.runtime.ratelimit import RateLimiter
 from inyeon.runtime.service import BackgroundTask, Ground, Service
 from inyeon.runtime.store.port import Store
 from inyeon.runtime.streams.server import StreamServer
@@ -52,13 +54,14 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     territories = read_territories(settings.countries_file, settings.pools_file)
     pools = _pools(settings, territories)
     store, peers = await ground.store(NAME, TABLES), ground.peers(NAME)
-    floor = _floor(settings, pools, ground, store, peers)
+    floor = _floor(settings, pools, ground, store, peers, territories)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
     acting = Acting(floor)
     peers.answer(acting.answer)
     routing = Routing(acting, peers, ground.clock, _pool_of(settings, territories))
-    handler = SeekHandler(routing, peers, acks)
+    limits = VerbLimits(RateLimiter(ground.clock))
+    handler = SeekHandler(routing, peers, acks, limits)
     stream: StreamServer[SeekRequest, SeekResponse] = StreamServer(
         "seek", SeekResponse, handler, sessions, ground.clock, ground.tokens
     )
@@ -131,6 +134,7 @@ def _floor(
     ground: Ground,
     store: Store,
     peers: Peers,
+    territories: Territories,
 ) -> Floor:
     first = Desk(
         book=SqlBook(
@@ -140,6 +144,7 @@ def _floor(
             timedelta(seconds=settings.skip_within_s),
         ),
         hash_device=DeviceHashes(ground.signer(NAME)),
+        countries=frozenset(row.country for row in territories.rows),
         accept_within=timedelta(seconds=settings.accept_within_s),
         tickets=LogTickets(ground.log, ground.replica, ground.clock),
         teller=PeerTeller(peers),

@@ -79,6 +79,34 @@ async def test_a_block_survives_a_new_account_on_the_same_device(stage: Any, wis
     await other.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)  # nor ana's own device, nor bob's
 
 
+async def test_a_flood_of_one_user_ends_their_stream_and_nobody_elses(
+    stage: Any, wish: Any
+) -> None:
+    eve = await stage.device("eve").open()
+    ana = await seeking(stage, "ana", wish())
+    for _ in range(300):
+        if eve.error is not None:
+            break
+        try:
+            await eve.send(cancel=pb.Cancel())
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            break  # the stream is over while more is written
+    await eve.until(lambda: eve.error is not None)
+    assert eve.error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailers = str(eve.error.trailing_metadata())
+    assert "RATE_LIMITED" in trailers
+    await seeking(stage, "bob", wish())
+    await ana.hear("matched")
+
+
+async def test_a_country_that_does_not_exist_is_refused(stage: Any, wish: Any) -> None:
+    ana = await stage.device("ana").open()
+    await ana.send(wish=wish(countries=["FR", "ZZ"]))
+    await ana.until(lambda: ana.error is not None)
+    assert ana.error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "COUNTRY_UNKNOWN" in str(ana.error.trailing_metadata())
+
+
 async def test_both_are_asked_where_the_operator_says_so(stages: Any, wish: Any) -> None:
     stage = await stages(accept_within_s=20)
     ana = await seeking(stage, "ana", wish())

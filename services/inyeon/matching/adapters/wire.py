@@ -92,6 +92,7 @@ def ticket_from(message: events_pb2.TicketWaiting) -> Ticket:
         message.paused_s,
         message.session_id,
         message.device,
+        message.waited_s,
     )
 
 
@@ -111,6 +112,7 @@ def ticket_to(ticket: Ticket, replica: str) -> events_pb2.TicketWaiting:
         session_id=ticket.session_id,
         replica=replica,
         device=ticket.device,
+        waited_s=ticket.waited_s,
     )
 
 

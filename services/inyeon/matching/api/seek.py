@@ -9,6 +9,7 @@ import structlog
 from inyeon.matching.adapters.teller import SEEK_RESPONSE
 from inyeon.matching.api.acks import GroupAcks
 from inyeon.matching.api.callers import Caller, Closed, Opened, Said
+from inyeon.matching.api.limits import VerbLimits
 from inyeon.matching.api.routing import Routing
 from inyeon.runtime.errors import SessionOver, Unavailable
 from inyeon.runtime.peers import Peers
@@ -21,7 +22,8 @@ _log = structlog.get_logger(__name__)
 class SeekHandler:
     """StreamHandler of Seek. One instance serves all; a user has one stream, the newest."""
 
-    def __init__(self, routing: Routing, peers: Peers, acks: GroupAcks) -> None:
+    def __init__(self, routing: Routing, peers: Peers, acks: GroupAcks, limits: VerbLimits) -> None:
+        self._limits = limits
         self._routing = routing
         self._peers = peers
         self._acks = acks
@@ -43,6 +45,7 @@ class SeekHandler:
     ) -> None:
         """One verb. Raises InvalidRequest, StatementRefused, Overloaded, Unavailable: these end the
         stream with the field and the reason."""
+        self._limits.take(session.info.user_id, message.WhichOneof("kind") or "")
         if message.WhichOneof("kind") == "heartbeat":
             await self._routing.beat(_caller(session), Said(message))
             self._acks.add(session, sequence)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts
 from inyeon.matching.app.state import tell_waiting
 from inyeon.matching.domain.pool import Bar, Standing
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
+
+RENEWED_EVERY = timedelta(seconds=30)
+"""A waiting ticket is written again so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,22 @@ async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
             await _add(desk, ticket, known)
 
 
+def _since_made(desk: Desk, ticket: Ticket) -> timedelta:
+    """How long ago a ticket began, by the clock that made it where that was ours. For another's it
+    lies between what was written with it and a renewal later: clocks may differ by minutes, and
+    nobody shall have waited minutes, and widened a wish, by that."""
+    since = desk.clock.now() - ticket.created_at
+    mine = desk.hall.on_the_way.get(ticket.user_id)
+    if mine is not None and mine.ticket_id == ticket.ticket_id:
+        return since
+    least = timedelta(seconds=ticket.waited_s + ticket.paused_s)
+    return min(max(since, least), least + RENEWED_EVERY)
+
+
 async def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
     hall, now = desk.hall, desk.clock.monotonic()
     bars = [Bar(other, moment(desk, at, math.inf)) for other, at in (facts.bars or {}).items()]
-    started = desk.started(desk.clock.now() - ticket.created_at)
+    started = desk.started(_since_made(desk, ticket))
     if not hall.pool.add(ticket, now, started, standing(facts, desk), bars):
         return  # the user has another ticket here
     hall.arrive(ticket)

@@ -27,7 +27,8 @@ async def apply_mark(desk: Desk, partition: int, committed_at: datetime) -> None
     """Every verdict of the partition committed before has been read. Raises ValueError for a
     partition that is none."""
     first = not desk.hall.freshness.expected
-    desk.hall.freshness.mark(partition, committed_at)
+    # A mark from the future, of a clock ahead of ours, is no younger than now.
+    desk.hall.freshness.mark(partition, min(committed_at, desk.clock.now()))
     if first:  # once is enough: a later owner learns that marks are to be waited for
         await desk.book.record_mark(partition, committed_at)
 

@@ -39,6 +39,8 @@ class Desk:
     """Nobody is paired while verdicts may be missing that are older."""
     accept_within: timedelta = timedelta(0)
     """Both must accept a match in so long; 0: nobody is asked."""
+    countries: frozenset[str] = frozenset()
+    """Countries that there are; empty: any two letters."""
     hash_device: Callable[[str], str] = _unknown
     """A device's key as a keyed hash; empty: unknown."""
     recorder: Recorder | None = None

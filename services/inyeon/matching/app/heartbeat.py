@@ -23,8 +23,8 @@ async def heartbeat(
     """Keeps the ticket or the match; who comes back to a paused ticket is told so at once. An
     expired pass counts as none.
 
-    Raises StatementRefused (also WRONG_USER, WRONG_DEVICE, PASS_TOO_LONG) for a pass that does not
-    hold; the sign of life then does not count.
+    Raises StatementRefused (also WRONG_USER, WRONG_DEVICE, PASS_TOO_LONG, CLOCK_SKEW) for a pass
+    that does not hold; the sign of life then does not count.
     """
     now = desk.clock.monotonic()
     before = desk.hall.signs.get(user_id)
@@ -65,5 +65,9 @@ def _check(facts: PassFacts, user_id: str, device_key: str, now: datetime) -> No
         raise StatementRefused("the safety pass is about somebody else", reason="WRONG_USER")
     if facts.device_key != device_key:
         raise StatementRefused("the safety pass is of another device", reason="WRONG_DEVICE")
-    if facts.expires_at - min(facts.issued_at, now + SKEW) > PASS_LIFE:
+    if facts.issued_at > now + SKEW:
+        ahead_s = (facts.issued_at - now).total_seconds()
+        message = f"the safety pass is from {ahead_s:.0f} s in the future: a clock is wrong"
+        raise StatementRefused(message, reason="CLOCK_SKEW")
+    if facts.expires_at - facts.issued_at > PASS_LIFE:
         raise StatementRefused("the safety pass lives too long", reason="PASS_TOO_LONG")

@@ -22,7 +22,12 @@ async def keep_tickets(desk: Desk) -> None:
     """
     now, pool = desk.clock.monotonic(), desk.hall.pool
     kept = [
-        replace(ticket, paused_s=max(pool.paused_s(ticket.user_id, now), 0.0)) for ticket in pool
+        replace(
+            ticket,
+            paused_s=max(pool.paused_s(ticket.user_id, now), 0.0),
+            waited_s=pool.look(ticket.user_id, now).waited_s,
+        )
+        for ticket in pool
     ]
     if kept:
         await desk.tickets.publish(kept)

@@ -11,7 +11,7 @@ from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.domain.people import Person
 from inyeon.matching.domain.tickets import Ticket, Wish
-from inyeon.runtime.errors import LogUnavailable, Overloaded
+from inyeon.runtime.errors import InvalidRequest, LogUnavailable, Overloaded
 
 _log = structlog.get_logger(__name__)
 
@@ -21,8 +21,10 @@ async def seek(
 ) -> None:
     """Makes a ticket that is in the log when this returns, or tells of the one there is.
 
-    Raises Overloaded when the pool is full, LogUnavailable, StoreUnavailable.
+    Raises InvalidRequest (COUNTRY_UNKNOWN) for a wish that nobody could ever meet, Overloaded when
+    the pool is full or has too many embedding spaces, LogUnavailable, StoreUnavailable.
     """
+    _check_countries(desk, wish)
     hall = desk.hall
     async with hall.lock(person.user_id):
         if hall.meetings.of_user(person.user_id) or hall.ticket_of(person.user_id):
@@ -30,8 +32,19 @@ async def seek(
             return
         if len(hall.pool) + len(hall.on_the_way) >= desk.max_waiting:
             raise Overloaded("the pool is full", retry_after_s=5.0, reason="POOL_FULL")
+        if not hall.pool.has_room_for(wish.interests.space):
+            message = "too many different embedding spaces wait here"
+            raise Overloaded(message, retry_after_s=30.0, reason="TOO_MANY_SPACES")
         ticket = await _ticket(desk, person, wish, session_id)
         await _publish(desk, replace(ticket, device=desk.hash_device(device_key)))
+
+
+def _check_countries(desk: Desk, wish: Wish) -> None:
+    """Nobody ever comes from a country that does not exist: better told now than never."""
+    unknown = wish.countries - desk.countries
+    if desk.countries and unknown:
+        message = f"ISO 3166-1 assigns no {', '.join(sorted(unknown))}"
+        raise InvalidRequest(message, reason="COUNTRY_UNKNOWN", field="wish.countries")
 
 
 async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:
@@ -43,6 +56,7 @@ async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:
             return
         began = now - timedelta(seconds=waited_s)
         again = replace(ticket, ticket_id=desk.new_id(), created_at=began, paused_s=0.0)
+        again = replace(again, waited_s=waited_s)
         try:
             await _publish(desk, again)
         except LogUnavailable as error:
@@ -52,9 +66,9 @@ async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:
 async def _ticket(desk: Desk, person: Person, wish: Wish, session_id: str) -> Ticket:
     now = desk.clock.now()
     credit_s = await desk.book.credit(person.user_id, now)
-    return Ticket(
-        desk.new_id(), person, wish, desk.pool, now - timedelta(seconds=credit_s), 0.0, session_id
-    )
+    began = now - timedelta(seconds=credit_s)
+    ticket = Ticket(desk.new_id(), person, wish, desk.pool, began, 0.0, session_id)
+    return replace(ticket, waited_s=credit_s)
 
 
 async def _publish(desk: Desk, ticket: Ticket) -> None:

@@ -16,12 +16,15 @@ from inyeon.matching.domain.arrivals import Arrivals
 from inyeon.matching.domain.aside import ASIDE, begin
 from inyeon.matching.domain.columns import ROW, write_ticket
 from inyeon.matching.domain.gates import PAUSES, Gate
+from inyeon.matching.domain.interests import Space
 from inyeon.matching.domain.people import AgeBand, Attention, Verdict
 from inyeon.matching.domain.snapshot import Snapshot, SpaceGroup
 from inyeon.matching.domain.tickets import Ticket
 from inyeon.matching.domain.vectors import VectorShelves
 
 FIRST_ROWS = 64
+MAX_SPACES = 32
+"""Different embedding spaces that wait at once; devices use one or two, during an update."""
 OWN_GATES = (
     Gate.SANCTION,
     Gate.NOT_CLEAR,
@@ -125,6 +128,11 @@ class Pool:
         for bar in bars:
             self._keep_bar(ticket.user_id, bar.other_id, bar.until)
         return True
+
+    def has_room_for(self, space: Space) -> bool:
+        """The space is known, or there are few enough: every space costs a look of its own in every
+        wave, so an unlimited number of them would be one person's way to slow all others."""
+        return self._shelves.knows(space) or len(self._shelves) < MAX_SPACES
 
     def remove(self, ticket_id: str, user_id: str) -> bool:
         """Takes a ticket out. False: it does not wait here."""

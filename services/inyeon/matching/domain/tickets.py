@@ -81,6 +81,9 @@ class Ticket:
     session_id: str = ""
     device: str = ""
     """Keyed hash of the device's key; empty: unknown."""
+    waited_s: float = 0.0
+    """Waited when it was last written to the log, pauses not counted. It needs no clock: replicas'
+    clocks may differ by minutes."""
 
     @property
     def user_id(self) -> str:

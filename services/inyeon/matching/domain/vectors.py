@@ -48,6 +48,14 @@ class VectorShelves:
         self._shelves: dict[int, _Shelf] = {}
         self._next = 0
 
+    def __len__(self) -> int:
+        """Different spaces."""
+        return len(self._numbers)
+
+    def knows(self, space: Space) -> bool:
+        """A vector of this space waits."""
+        return space in self._numbers
+
     def put(self, interests: Interests) -> tuple[int, int]:
         """Keeps a vector and returns its place."""
         number = self._numbers.get(interests.space)
