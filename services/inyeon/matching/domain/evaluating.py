@@ -107,6 +107,20 @@ def self_normalised(log: Logged) -> Estimate:
     return Estimate(value, found.low + value, found.high + value, found.effective, found.waves)
 
 
+def ips_total(log: Logged, waves: int) -> Estimate:
+    """Mean reward that the other policy earns in a wave, when rows are pairs and policies may pair
+    more or fewer people: sum of weight * reward over all `waves`, those without a row included.
+
+    Raises EvaluationRefused WAVES where fewer waves are told than there are in the log."""
+    sums, _ = _by_wave(log, log.weights * log.reward)
+    if waves < len(sums):
+        raise EvaluationRefused("waves", "WAVES", f"{waves}, but rows are of {len(sums)}")
+    value = float(sums.sum()) / waves
+    spread = float(((sums - value) ** 2).sum()) + (waves - len(sums)) * value**2
+    half = Z_95 * math.sqrt(spread / (waves - 1) / waves)
+    return Estimate(value, value - half, value + half, _effective(log), waves)
+
+
 def doubly_robust(log: Logged, guess: Guess) -> Estimate:
     """The model's guess, corrected by what it got wrong where we know: unbiased where propensities
     or guesses are right. Raises EvaluationRefused for guesses of another length or not finite."""
@@ -137,9 +151,12 @@ def _estimate(log: Logged, values: Exact) -> Estimate:
     value, waves = float(values.mean()), len(sums)
     rest = sums - value * counts
     half = Z_95 * math.sqrt(waves / (waves - 1) * float(rest @ rest)) / len(values)
+    return Estimate(value, value - half, value + half, _effective(log), waves)
+
+
+def _effective(log: Logged) -> float:
     weights = log.weights
-    effective = float(weights.sum() ** 2 / max(float(weights @ weights), math.ulp(0.0)))
-    return Estimate(value, value - half, value + half, effective, waves)
+    return float(weights.sum() ** 2 / max(float(weights @ weights), math.ulp(0.0)))
 
 
 def _by_wave(log: Logged, values: Exact) -> tuple[Exact, Exact]:

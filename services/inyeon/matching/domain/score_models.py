@@ -48,7 +48,7 @@ class Term(StrEnum):
     WAITING = "waiting"
     """Mean of both waiting times, each capped, over the cap."""
     SESSION = "session"
-    """Cosine of one's session vector and the other's interests, both ways, mean, above 0."""
+    """How far both people's recent taste points to the other; 0.5 says nothing."""
     LENGTH = "length"
     """Predicted conversation length over its cap."""
 

@@ -23,8 +23,10 @@ from inyeon.matching.domain.evaluating import (
     bootstrapped,
     doubly_robust,
     ips,
+    ips_total,
     self_normalised,
 )
+from inyeon.matching.domain.exploring import Exploration, pair_chances
 
 pytestmark = pytest.mark.unit
 
@@ -105,6 +107,51 @@ def test_estimates_by_hand() -> None:
     guess = Guess(np.array([0.5, 0.5]), np.array([0.75, 0.25]))
     assert doubly_robust(log, guess).value == pytest.approx((0.75 + 1.0 + 0.25 - 1.0) / 2)
     assert ips(log).effective == pytest.approx(2.0)
+
+
+VERSIONS = (("a", 0.7), ("b", 0.3))
+
+
+def explored(turn: int, waves: int) -> tuple[Logged, float]:
+    """Simulated waves of six people: version a pairs neighbours, b by a random order and only two
+    pairs; each pair earns what only it is worth. The log of an exploring engine, with exact chances
+    of pairs, as b would be judged by; and what b would earn in a wave."""
+    draw, exploration = np.random.default_rng(turn), Exploration(f"sim{turn}", VERSIONS)
+    rows, earned = list[tuple[float, float, float, int]](), 0.0
+    for wave in range(waves):
+        worth = draw.random((6, 6))
+        order = draw.permutation(6).tolist()
+        pairs = {
+            "a": [(0, 1), (2, 3), (4, 5)],
+            "b": [(min(p), max(p)) for p in (order[:2], order[2:4])],
+        }
+        chances = pair_chances(exploration, pairs)
+        earned += sum(worth[pair] for pair in pairs["b"])
+        for pair in pairs[exploration.choose(wave).version]:
+            rows.append((worth[pair], chances[pair], float(pair in pairs["b"]), wave))
+    reward, chance, target, number = (np.array(column) for column in zip(*rows, strict=True))
+    return Logged(reward, chance, target, number), earned / waves
+
+
+def test_an_explored_version_is_judged_by_what_it_would_have_paired() -> None:
+    """The interval of what the other version earns in a wave holds the truth, although the two pair
+    different numbers of people."""
+    held, off = 0, []
+    for turn in range(200):
+        log, _ = explored(turn, 120)
+        found = ips_total(log, 120)
+        held += found.low <= 1.0 <= found.high  # two pairs of mean worth 0.5
+        off.append(found.value - 1.0)
+    assert 0.90 <= held / 200 <= 0.995
+    assert np.mean(off) == pytest.approx(0.0, abs=4 * float(np.std(off)) / 14)
+
+
+def test_waves_without_a_pair_earn_nothing() -> None:
+    log = Logged(np.ones(2), np.ones(2), np.ones(2), np.array([3, 9]))
+    assert ips_total(log, 4).value == 0.5
+    assert ips_total(log, 2) == Estimate(1.0, 1.0, 1.0, 2.0, 2)
+    with pytest.raises(EvaluationRefused, match="waves"):
+        ips_total(log, 1)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.01, 1), st.floats(0, 1)), min_size=2))
