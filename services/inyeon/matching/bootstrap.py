@@ -23,6 +23,7 @@ from inyeon.matching.adapters.ticket_reader import read_tickets
 from inyeon.matching.api.acks import GroupAcks
 from inyeon.matching.api.acting import Acting
 from inyeon.matching.api.limits import VerbLimits
+from inyeon.matching.api.pool_page import pool_page
 from inyeon.matching.api.pools import PoolServicer, pools_router
 from inyeon.matching.api.routing import Routing
 from inyeon.matching.api.seek import SeekHandler
@@ -33,9 +34,11 @@ from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.running import run_upkeep, run_waves
 from inyeon.matching.app.seating import SeatWork, take_seat
+from inyeon.matching.app.switching import Switching
 from inyeon.matching.domain.territories import Territories
 from inyeon.matching.settings import ALL_POOLS, MatchingSettings
 from inyeon.runtime.errors import SettingsRefused
+from inyeon.runtime.identity.tokens import audience_of
 from inyeon.runtime.peers import Peers
 from inyeon.runtime.ratelimit import RateLimiter
 from inyeon.runtime.service import BackgroundTask, Ground, Service
@@ -86,9 +89,21 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         *(owning(desk) for desk in floor.desks.values()),
     )
 
+    switching = Switching(SqlBook(store, timedelta(0), ground.clock), floor, ground.clock)
+    routes = pools_router(floor)
+    routes.include_router(
+        pool_page(
+            switching,
+            floor,
+            lambda token: ground.tokens.verify(token, audience_of(NAME)),
+            development=ground.development,
+        )
+    )
+
     def bind(server: grpc.aio.Server) -> None:
         matching_pb2_grpc.add_MatchingServiceServicer_to_server(SeekServicer(stream), server)
-        matching_pb2_grpc.add_PoolServiceServicer_to_server(PoolServicer(floor), server)
+        pool_servicer = PoolServicer(floor, switching)
+        matching_pb2_grpc.add_PoolServiceServicer_to_server(pool_servicer, server)
 
     seats = SqlSeats(store, ground.clock)
     return Service(
@@ -103,7 +118,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         ),
         ready=lambda: floor.ready(reaches_others=bool(peers.others)),
         drain=stream.drain,
-        routes=pools_router(floor),
+        routes=routes,
     )
 
 

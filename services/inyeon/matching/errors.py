@@ -3,14 +3,16 @@
 InyeonError
 ├── InvalidRequest        a wish or a verb that cannot be taken; names the field
 ├── StatementRefused      a safety pass that is forged or somebody else's
-└── Conflict
-    ├── PoolLost          another replica owns the pool now
-    └── SeatLost          another replica has this one's seat now
+├── Conflict
+│   ├── PoolLost          another replica owns the pool now
+│   └── SeatLost          another replica has this one's seat now
+└── Unavailable
+    └── PoolPaused        an operator paused the pool, or all pairing
 """
 
 from __future__ import annotations
 
-from inyeon.runtime.errors import Conflict
+from inyeon.runtime.errors import Conflict, Unavailable
 
 
 class PoolLost(Conflict):
@@ -24,3 +26,9 @@ class SeatLost(Conflict):
     another one."""
 
     reason = "SEAT_LOST"
+
+
+class PoolPaused(Unavailable):
+    """An operator paused the pool, or all pairing."""
+
+    reason = "POOL_PAUSED"

@@ -15,6 +15,7 @@ from inyeon.matching.adapters import devices, events, ownership
 from inyeon.matching.adapters.answering import accept_match, count_fault
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
+from inyeon.matching.adapters.modes import keep_mode, modes_of
 from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
 from inyeon.matching.adapters.tables import (
     credits_given,
@@ -31,6 +32,7 @@ from inyeon.matching.adapters.tables import (
 from inyeon.matching.app.ports import Facts, WaveOrder
 from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, at_fault
 from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.clock import Clock
@@ -140,6 +142,15 @@ class SqlBook:
         except IntegrityError:
             # Another replica was first after our second look: nothing was written, nothing stands.
             return frozenset()
+
+    async def modes(self, pools: Sequence[str]) -> dict[str, PoolMode]:
+        async with self._store.reading() as connection:
+            return await modes_of(connection, pools)
+
+    @repeating
+    async def record_mode(self, pool: str, mode: PoolMode, said_by: str, at: datetime) -> None:
+        async with self._store.transaction() as tx:
+            await keep_mode(tx.connection, pool, mode, said_by, at)
 
     @repeating
     async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.matching.adapters import events
 from inyeon.matching.adapters.bars import barred_pairs
+from inyeon.matching.adapters.modes import modes_of
 from inyeon.matching.adapters.rows import match_to_json, micros
 from inyeon.matching.adapters.tables import (
     credits_given,
@@ -21,9 +22,10 @@ from inyeon.matching.adapters.tables import (
     verdicts,
 )
 from inyeon.matching.app.ports import Proposal, WaveOrder
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import TicketEnd
-from inyeon.matching.errors import PoolLost
+from inyeon.matching.errors import PoolLost, PoolPaused
 from inyeon.runtime.store.port import Transaction
 
 CHUNK = 200
@@ -31,8 +33,9 @@ CHUNK = 200
 
 
 async def commit_proposals(tx: Transaction, order: WaveOrder, horizon: timedelta) -> frozenset[str]:
-    """Writes what still holds; returns the match ids. Raises PoolLost."""
+    """Writes what still holds; returns the match ids. Raises PoolLost, PoolPaused."""
     await _check_epoch(tx.connection, order)
+    await _check_mode(tx.connection, order)
     kept: list[Proposal] = []
     for start in range(0, len(order.proposals), CHUNK):
         chunk = order.proposals[start : start + CHUNK]
@@ -50,6 +53,12 @@ async def _check_epoch(connection: AsyncConnection, order: WaveOrder) -> None:
     epoch = await connection.scalar(owner.with_for_update())
     if epoch != order.epoch:
         raise PoolLost(f"pool {order.pool} has epoch {epoch}, this replica holds {order.epoch}")
+
+
+async def _check_mode(connection: AsyncConnection, order: WaveOrder) -> None:
+    modes = await modes_of(connection, [order.pool])
+    if modes[order.pool] is PoolMode.PAUSED:
+        raise PoolPaused(f"an operator paused pool {order.pool}")
 
 
 async def _still_right(

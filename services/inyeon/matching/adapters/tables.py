@@ -121,6 +121,16 @@ devices = Table(
 )
 Index("devices_of_user", devices.c.user_id, devices.c.device)
 
+# What operators said of pools; the newest word counts.
+pool_modes = Table(
+    "pool_modes",
+    TABLES,
+    Column("pool", Text, primary_key=True, comment="*: every pool"),
+    Column("mode", Text, nullable=False),
+    Column("said_by", Text, nullable=False),
+    Column("said_us", BigInteger, nullable=False),
+)
+
 credits_given = Table(
     "credits_given",
     TABLES,

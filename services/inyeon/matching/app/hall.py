@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from inyeon.matching.domain.costs import FilterCost
 from inyeon.matching.domain.freshness import Freshness
 from inyeon.matching.domain.meetings import Meetings
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.news import Paused, Queued
 from inyeon.matching.domain.people import Attention
 from inyeon.matching.domain.pool import Pool
@@ -60,6 +61,8 @@ class Hall:
     """Of the pool; 0 while this replica does not own it."""
     elsewhere: bool = False
     """Another replica owns the pool, as far as this one knows."""
+    mode: PoolMode = PoolMode.OPEN
+    """In force at the last wave."""
     waves: int = 0
     last_pass_at: datetime | None = None
     service_away: bool = False

@@ -10,6 +10,7 @@ from typing import Protocol
 from inyeon.matching.app.recording import Described
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason, LiveMatch
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.news import News, SignedGrant
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
@@ -109,8 +110,17 @@ class Book(Protocol):
         """Commits the proposals that still hold and returns their match ids.
 
         Left out: a person in a live match, a ticket that is over, a verdict that is not CLEAR, a
-        sanction, a bar. Raises PoolLost when the epoch is not the newest: nothing is written.
+        sanction, a bar. Raises PoolLost when the epoch is not the newest, and PoolPaused: then
+        nothing is written.
         """
+        ...
+
+    async def modes(self, pools: Sequence[str]) -> dict[str, PoolMode]:
+        """What operators said: in force for each of these pools, and for ALL_POOLS."""
+        ...
+
+    async def record_mode(self, pool: str, mode: PoolMode, said_by: str, at: datetime) -> None:
+        """An operator says so of a pool, or of ALL_POOLS; the newest word counts."""
         ...
 
     async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:

@@ -9,9 +9,12 @@ import structlog
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.state import tell_state
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Person
 from inyeon.matching.domain.tickets import Ticket, Wish
 from inyeon.runtime.errors import InvalidRequest, LogUnavailable, Overloaded
+
+DRAINING_S = 30.0  # an operator drains for minutes: devices that ask twice a minute cost nothing
 
 _log = structlog.get_logger(__name__)
 
@@ -22,7 +25,7 @@ async def seek(
     """Makes a ticket that is in the log when this returns, or tells of the one there is.
 
     Raises InvalidRequest (COUNTRY_UNKNOWN) for a wish that nobody could ever meet, Overloaded when
-    the pool is full or has too many embedding spaces, LogUnavailable, StoreUnavailable.
+    the pool is full, drains or has too many embedding spaces, LogUnavailable, StoreUnavailable.
     """
     _check_countries(desk, wish)
     hall = desk.hall
@@ -30,6 +33,10 @@ async def seek(
         if hall.meetings.of_user(person.user_id) or hall.ticket_of(person.user_id):
             await tell_state(desk, person.user_id)
             return
+        if hall.mode is PoolMode.DRAINING:
+            raise Overloaded(
+                "nobody new comes in", retry_after_s=DRAINING_S, reason="POOL_DRAINING"
+            )
         if len(hall.pool) + len(hall.on_the_way) >= desk.max_waiting:
             raise Overloaded("the pool is full", retry_after_s=5.0, reason="POOL_FULL")
         if not hall.pool.has_room_for(wish.interests.space):

@@ -15,9 +15,11 @@ from inyeon.matching.app.state import tell_match, tell_waiting
 from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.explaining import explain
 from inyeon.matching.domain.matches import LiveMatch, Side
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.scoring import SCORE_VERSION
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.matching.domain.waves import Pair, Wave, decide
+from inyeon.matching.errors import PoolPaused
 from inyeon.runtime.errors import Unavailable
 
 SIGNS_KEPT_S = 90.0  # longer than anything waits or meets without a sign of life (30 s)
@@ -26,11 +28,13 @@ IN_A_THREAD = 256
 
 
 async def run_wave(desk: Desk) -> None:
-    """One pass. Raises PoolLost when another replica owns the pool. With the store away, or with
-    verdicts that may be old, nobody is paired and everybody who waits is told so."""
+    """One pass. Raises PoolLost when another replica owns the pool. With the store away, with
+    verdicts that may be old, or where an operator paused it, nobody is paired and everybody who
+    waits is told so."""
     await _keep_time(desk)
     try:
         _check_freshness(desk)
+        await _check_mode(desk)
         await _pair(desk)
         desk.hall.service_away = False
     except Unavailable:
@@ -47,6 +51,12 @@ def _check_freshness(desk: Desk) -> None:
         desk.meter.verdicts_aged(age.total_seconds())
     if desk.hall.freshness.stale(now, desk.verdicts_stale):
         raise Unavailable("verdicts may be older than allowed", reason="VERDICTS_STALE")
+
+
+async def _check_mode(desk: Desk) -> None:
+    desk.hall.mode = (await desk.book.modes([desk.pool]))[desk.pool]
+    if desk.hall.mode is PoolMode.PAUSED:
+        raise PoolPaused(f"an operator paused pool {desk.pool}")
 
 
 async def _tell_everybody(desk: Desk) -> None:

@@ -1,14 +1,10 @@
 """HTTP of moderation: cases as JSON under /moderation, and a small page for reviewers at /review.
 
-Who asks is a bearer token's claims. In development, where identity is anybody's word anyway, nobody
-needs one; then a page of another site must not be able to post a decision, so only same-origin
-requests may change anything.
+Who asks is a bearer token's claims (see `inyeon.runtime.http_callers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -18,11 +14,11 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
-from inyeon.moderation.api.http_errors import ErrorRoute
 from inyeon.moderation.app.reviewing import ROLE, Reviewing
 from inyeon.moderation.domain.cases import Case, Decision
-from inyeon.runtime.errors import InvalidRequest, NotAllowed, NotAuthenticated
-from inyeon.runtime.identity.claims import Claims
+from inyeon.runtime.errors import InvalidRequest
+from inyeon.runtime.http_callers import Authenticate, CallerOf, callers
+from inyeon.runtime.http_errors import ErrorRoute
 
 PAGES = Path(__file__).parent / "pages"
 FORM_LIMIT_BYTES = 16_384  # a note of 2,000 characters, each up to nine bytes when percent-encoded
@@ -33,9 +29,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-
-Authenticate = Callable[[str], Awaitable[Claims]]
-"""Claims of a bearer token. Raises NotAuthenticated."""
 
 
 class CaseView(BaseModel):
@@ -92,49 +85,13 @@ def routes(
 ) -> APIRouter:
     """The router. Without development and without `authenticate` everything is refused."""
     router = APIRouter(route_class=ErrorRoute)
-    caller = _caller(authenticate, development=development)
+    caller = callers(authenticate, development=development, role=ROLE)
     _add_json(router, reviewing, caller)
     _add_page(router, reviewing, caller)
     return router
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """Who asks."""
-
-    subject: str
-    roles: frozenset[str]
-
-
-def _caller(
-    authenticate: Authenticate | None, *, development: bool
-) -> Callable[[Request], Awaitable[Reviewer]]:
-    async def caller(request: Request) -> Reviewer:
-        if request.method != "GET":
-            _same_origin(request)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and authenticate is not None:
-            claims = await authenticate(token.strip())
-            return Reviewer(claims.subject, claims.roles)
-        if development:
-            return Reviewer("development", frozenset({ROLE}))
-        raise NotAuthenticated("a bearer token is needed", reason="TOKEN_MISSING")
-
-    return caller
-
-
-def _same_origin(request: Request) -> None:
-    """Raises NotAllowed where a browser says that another site made this request."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    if site not in ("same-origin", "none") or origin not in (None, own):
-        raise NotAllowed("decisions come from this site's own page", reason="FOREIGN_ORIGIN")
-
-
-def _add_json(
-    router: APIRouter, reviewing: Reviewing, caller: Callable[[Request], Awaitable[Reviewer]]
-) -> None:
+def _add_json(router: APIRouter, reviewing: Reviewing, caller: CallerOf) -> None:
     @router.get("/moderation/cases")
     async def cases(
         request: Request, state: str = "", page_size: int = 0, page_token: str = ""
@@ -158,9 +115,7 @@ def _add_json(
         return Audit(whole=broken is None, first_break=broken)
 
 
-def _add_page(
-    router: APIRouter, reviewing: Reviewing, caller: Callable[[Request], Awaitable[Reviewer]]
-) -> None:
+def _add_page(router: APIRouter, reviewing: Reviewing, caller: CallerOf) -> None:
     pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
 
     @router.get("/review", response_class=HTMLResponse)
