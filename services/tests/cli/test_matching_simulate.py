@@ -42,7 +42,7 @@ def test_the_report_has_everything_in_it(tmp_path: Path) -> None:
     assert simulate(*SHORT, "--out", str(again)).exit_code == 0
     page = out.read_text("utf-8")
     assert page == again.read_text("utf-8")
-    assert page.count("<svg") == 4 and page.count("SIMULATED") >= 6
+    assert page.count("<svg") == 5 and page.count("SIMULATED") >= 6
     assert not re.search(r"<(script|link|img|iframe)|@import|url\((?!#)", page)
     assert not re.search(r'(src|href)="https?:', page)
 

@@ -15,6 +15,7 @@ Results = Sequence[Mapping[str, Any]]
 SIZE_IN = (7.0, 4.4)
 SALT = "inyeon"
 """Names inside the drawing hang on it, so that the same facts give the same bytes."""
+MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "*")
 WATERMARK = "SIMULATED"
 
 
@@ -23,6 +24,16 @@ def match_against_wait(results: Results) -> str:
     found = [(one, one["wait_p90_s"], 100 * one["matched_share"]) for one in results]
     points = [(_name(one), x, y) for one, x, y in found if x is not None]
     figure, axes = _axes("wait until the match, 90th percentile (s)", "tickets matched (%)")
+    _scatter(axes, points)
+    _frontier(axes, [(x, y) for _, x, y in points])
+    return _svg(figure)
+
+
+def liking_against_wait(results: Results) -> str:
+    """Share of meetings that both liked against the wait of nine in ten: what patience buys."""
+    found = [(one, one["wait_p90_s"], 100 * one["mutual_share"]) for one in results]
+    points = [(_name(one), x, y) for one, x, y in found if x is not None]
+    figure, axes = _axes("wait until the match, 90th percentile (s)", "both liked it (%)")
     _scatter(axes, points)
     _frontier(axes, [(x, y) for _, x, y in points])
     return _svg(figure)
@@ -70,10 +81,10 @@ def _axes(across: str, up: str) -> tuple[Figure, Axes]:
 
 
 def _scatter(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    for name, x, y in points:
-        axes.scatter([x], [y], s=28, zorder=3)
-        axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points")
-    axes.margins(0.18, 0.12)
+    # A legend, not labels at the points: alike policies lie on one another.
+    for number, (name, x, y) in enumerate(points):
+        axes.scatter([x], [y], s=42, zorder=3, marker=MARKERS[number % len(MARKERS)], label=name)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
 
 def _frontier(axes: Axes, points: Sequence[tuple[float, float]], mirrored: bool = False) -> None:
@@ -84,7 +95,7 @@ def _frontier(axes: Axes, points: Sequence[tuple[float, float]], mirrored: bool 
             best = y
             kept.append((-x, -y) if mirrored else (x, y))
     across, up = zip(*kept, strict=True) if kept else ((), ())
-    axes.plot(across, up, linewidth=1, color="0.5", zorder=2)
+    axes.plot(across, up, linewidth=1.4, linestyle="--", color="0.35", zorder=2)
 
 
 def _svg(figure: Figure) -> str:

@@ -27,6 +27,7 @@ def html_report(facts: Mapping[str, Any]) -> str:
     shown = next((one for one in results if one["policy"]["name"] == SHOWN_POLICY), results[0])
     drawn = {
         "frontier": plots.match_against_wait(results),
+        "liking": plots.liking_against_wait(results),
         "fairness": plots.fairness_against_yield(results),
         "languages": plots.waits_by_group(shown, "language"),
         "genders": plots.waits_by_group(shown, "gender"),

@@ -176,6 +176,12 @@ def test_an_earlier_order_is_never_a_base() -> None:
     assert evening.maker.make(2, turned, evening.now).base == 0
 
 
+def test_what_was_never_made_cannot_be_kept() -> None:
+    evening = full()
+    evening.maker.keep()
+    assert evening.check().base == 0
+
+
 def test_nobody_is_a_frame_too() -> None:
     evening = Evening()
     assert evening.check().base == 0
