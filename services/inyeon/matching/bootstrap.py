@@ -35,6 +35,7 @@ from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.running import run_upkeep, run_waves
 from inyeon.matching.app.seating import SeatWork, take_seat
 from inyeon.matching.app.switching import Switching
+from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.territories import Territories
 from inyeon.matching.settings import ALL_POOLS, MatchingSettings
 from inyeon.runtime.errors import SettingsRefused
@@ -137,6 +138,12 @@ def _pools(settings: MatchingSettings, territories: Territories) -> tuple[str, .
     return tuple(dict.fromkeys(settings.pools)) or (settings.pool,)
 
 
+def _overflow(settings: MatchingSettings, territories: Territories) -> Overflow | None:
+    if not settings.pools or settings.overflow_after_s == 0:
+        return None
+    return Overflow(territories, settings.overflow_after_s)
+
+
 def _pool_of(settings: MatchingSettings, territories: Territories) -> Callable[[str], str]:
     if settings.pools:
         return lambda country: territories.of(country).pool
@@ -175,6 +182,7 @@ def _floor(
         policy_versions=frozenset(settings.policy_versions),
         recorder=Recorder(ProtoFrames()),
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
+        overflow=_overflow(settings, territories),
     )
     desks = {pool: first.beside(pool) for pool in pools[1:]}
     return Floor({first.pool: first} | desks, ground.replica)

@@ -31,6 +31,9 @@ class MatchingSettings(StrictSettings):
     them. A country then has its pool by the table. All replicas together must own every pool."""
     countries_file: Path = COUNTRIES
     """Table of countries: pool, policy set, age of majority, languages."""
+    overflow_after_s: float = Field(default=60.0, ge=0, le=3600)
+    """With the table's pools: who has waited so long in one of them waits on in the next neighbour;
+    0: nobody moves. Longer than most wait, shorter than most have patience."""
     pools_file: Path = POOLS
     """Table of pools with their neighbours."""
     wave_every_s: float = Field(default=1.0, gt=0, le=10)

@@ -170,3 +170,46 @@ async def test_a_stream_that_moved_is_not_sent_away_by_its_old_end(pair: Pair, w
     await old.finish()
     new.news.clear()
     assert await new.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
+
+
+async def test_who_waits_long_meets_in_a_neighbouring_pool(stages: Any, wish: Any) -> None:
+    rules = {"pools": ("*",), "overflow_after_s": 0.6}
+    owner = await stages(**rules)
+    await eventually(owner.service.ready)
+    other = await stages(log=owner.log, beside=owner, **rules)
+    await eventually(other.service.ready)
+    ana, kim = await at(other, "ana", country="US"), await at(owner, "kim", country="FR")
+    await ana.seek(wish())
+    first = (await ana.hear("queued")).ticket_id
+    await kim.seek(wish())
+    match_id = (await ana.hear("matched")).match_id
+    assert (await kim.hear("matched")).match_id == match_id and first
+    await ana.send(end_match=pb.EndMatch(match_id=match_id, reason=pb.END_REASON_LEFT))
+    assert (await kim.hear("match_over")).match_id == match_id
+    await ana.hear("match_over")
+    await ana.seek(wish())
+    assert (await ana.hear("queued")).ticket_id != first
+
+
+async def test_a_moved_ticket_survives_its_replica(stages: Any, wish: Any) -> None:
+    stage = await stages(pools=("*",), overflow_after_s=0.5)
+    kim = await at(stage, "kim", country="KR")
+    await kim.seek(wish())
+    before = (await kim.hear("queued")).ticket_id
+    moved = before
+    for _ in range(20):
+        moved = (await kim.hear("queued")).ticket_id
+        if moved != before:
+            break
+    assert moved != before
+    await stage.kill()
+    await stage.start()
+    await kim.close()
+    kim.news.clear()
+    kim.error = None
+    await kim.open()
+    kim.keep_beating()
+    assert (await kim.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)).ticket_id
+    nam = await at(stage, "nam", country="TH")
+    await nam.seek(wish())
+    assert (await kim.hear("matched")).match_id == (await nam.hear("matched")).match_id

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
-from inyeon.matching.adapters import devices, events, ownership
+from inyeon.matching.adapters import devices, events, moving, ownership
 from inyeon.matching.adapters.answering import accept_match, count_fault
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
@@ -156,17 +156,30 @@ class SqlBook:
     async def end_ticket(self, ticket: Ticket, end: TicketEnd, at: datetime) -> bool:
         async with self._store.transaction() as tx:
             await lock(tx.connection, GATES, shared=True)
-            row: _Row = {
-                "ticket_id": ticket.ticket_id,
-                "user_id": ticket.user_id,
-                "reason": end.value,
-                "ended_us": micros(at),
-            }
-            if not await _insert_new(tx.connection, ticket_ends, row):
+            if not await _insert_new(tx.connection, ticket_ends, _end(ticket, end, at)):
                 return False
             ids = ticket.ticket_id, ticket.user_id, ticket.pool
             await tx.emit(events.ticket_ended(*ids, end, at))
             return True
+
+    @repeating
+    async def move_ticket(
+        self, ticket: Ticket, moved: Ticket, home: str, replica: str, at: datetime
+    ) -> bool:
+        async with self._store.transaction() as tx:
+            await lock(tx.connection, GATES, shared=True)
+            if not await _insert_new(tx.connection, ticket_ends, _end(ticket, TicketEnd.MOVED, at)):
+                return False
+            await moving.move(tx, ticket, moved, home, replica, at)
+            return True
+
+    async def place_of(self, user_id: str) -> str | None:
+        async with self._store.reading() as connection:
+            return await moving.place_of(connection, user_id)
+
+    async def moved_from(self, home: str) -> frozenset[str]:
+        async with self._store.reading() as connection:
+            return await moving.moved_from(connection, home)
 
     @repeating
     async def end_match(
@@ -239,7 +252,8 @@ class SqlBook:
             delete(meetings).where(meetings.c.until_us <= now),
             delete(credits_given).where(credits_given.c.until_us <= now),
             delete(faults).where(faults.c.last_us <= forgiven, faults.c.until_us <= now),
-            delete(ticket_ends).where(ticket_ends.c.ended_us <= old),
+            moving.finished_moves(at),
+            delete(ticket_ends).where(ticket_ends.c.ended_us <= old, ~moving.of_a_move()),
         )
         async with self._store.transaction() as tx:
             await lock(tx.connection, GATES, shared=True)
@@ -271,6 +285,15 @@ async def _emit_end(
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+def _end(ticket: Ticket, end: TicketEnd, at: datetime) -> _Row:
+    return {
+        "ticket_id": ticket.ticket_id,
+        "user_id": ticket.user_id,
+        "reason": end.value,
+        "ended_us": micros(at),
+    }
 
 
 async def _insert_new(connection: AsyncConnection, table: Table, row: _Row) -> bool:

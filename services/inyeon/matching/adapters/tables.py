@@ -64,6 +64,17 @@ verdict_marks = Table(
     Column("committed_us", BigInteger, nullable=False),
 )
 
+# Where somebody is who was moved out of the pool of their country; the newest move.
+moved_users = Table(
+    "moved_users",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("home", Text, nullable=False, index=True),
+    Column("pool", Text, nullable=False),
+    Column("ticket_id", Text, nullable=False),
+    Column("moved_us", BigInteger, nullable=False, index=True),
+)
+
 verdicts = Table(
     "verdicts",
     TABLES,

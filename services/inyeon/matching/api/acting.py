@@ -9,8 +9,8 @@ from enum import Enum
 from inyeon.matching.api.callers import Caller, Closed, Verb
 from inyeon.matching.api.forwarding import Spoken, answer_to, request_from
 from inyeon.matching.api.verbs import act
-from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.floor import Floor
+from inyeon.matching.app.overflow import whereabouts
 from inyeon.runtime.errors import InyeonError
 from inyeon_protos.matching.v1 import forwarding_pb2 as pb
 
@@ -49,10 +49,14 @@ class Acting:
         desk = self._floor.desks.get(pool)
         return desk is not None and not desk.hall.epoch and not desk.hall.elsewhere
 
-    async def act(self, pool: str, caller: Caller, verb: Verb) -> None:
-        """Does it in a pool that this replica owns. Raises what `verbs.act` raises."""
-        if self._is_newest(caller, verb):
-            await act(self._desk(pool), caller, verb)
+    async def act(self, pool: str, caller: Caller, verb: Verb) -> str | None:
+        """Does it in a pool that this replica owns; or returns the pool where the caller was moved,
+        and does nothing. Raises what `verbs.act` raises."""
+        desk = self._floor.desks[pool]
+        moved_to = await whereabouts(desk, caller.user_id, caller.claims.country)
+        if moved_to is None and self._is_newest(caller, verb):
+            await act(desk, caller, verb)
+        return moved_to
 
     async def answer(self, payload: bytes) -> bytes:
         """A ForwardRequest of another replica. Raises InvalidRequest."""
@@ -70,13 +74,10 @@ class Acting:
 
     async def _answer(self, pool: str, caller: Caller, verb: Verb) -> pb.ForwardAnswer:
         try:
-            await self.act(pool, caller, verb)
+            moved_to = await self.act(pool, caller, verb)
         except InyeonError as refusal:
             return answer_to(refusal)
-        return answer_to(None)
-
-    def _desk(self, pool: str) -> Desk:
-        return self._floor.desks[pool]
+        return pb.ForwardAnswer(moved_to=moved_to or "")
 
     def _is_newest(self, caller: Caller, verb: Verb) -> bool:
         known = self._epochs.pop(caller.user_id, 0)

@@ -32,6 +32,16 @@ BEATS_S = 1.0
 SILENT_S = 10.0
 """Whose owner has been away for so long is told to open the stream again, and hears why it cannot.
 More than a hand-over takes, less than the 30 s after which the ticket ends."""
+MOVES = 4
+"""A ticket moves once in a minute: whoever is sent on so often in one call goes in circles."""
+
+
+class _Moved(Exception):
+    """The caller waits or meets in another pool."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self.pool = pool
 
 
 class Routing:
@@ -45,6 +55,7 @@ class Routing:
         self._peers = peers
         self._clock = clock
         self._pool_of = pool_of
+        self._moved_to: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._finding: dict[str, asyncio.Lock] = {}
         self._refused: dict[tuple[str, int], InyeonError] = {}
@@ -52,8 +63,9 @@ class Routing:
         self.beats = Beats(self._send_beats)
 
     def pool(self, caller: Caller) -> str:
-        """Where the caller waits."""
-        return self._pool_of(caller.claims.country)
+        """Where the caller waits, as far as this replica knows."""
+        home = self._pool_of(caller.claims.country)
+        return self._moved_to.get(caller.user_id, home)
 
     async def act(self, caller: Caller, verb: Verb) -> None:
         """Does what the caller says, at the pool's owner. When it returns, it is done: the ticket
@@ -62,18 +74,21 @@ class Routing:
         Raises what `verbs.act` raises, and Unavailable where nobody owns the pool (POOL_ELSEWHERE)
         or its owner rebuilds it (REBUILDING) for more than 5 s.
         """
-        pool, patience_s = self.pool(caller), PATIENCE_S
-        if isinstance(verb, Closed):
-            patience_s = 0.0  # a stream that ends holds up the end of its replica
-            self._forget(pool, caller)
+        closes = isinstance(verb, Closed)
+        if closes:
+            self._forget(caller)
         self._raise_refusal(caller)
-        spoken = [*self.beats.take(pool, caller), (caller, verb)]
-        ends_at = self._clock.monotonic() + patience_s
-        while (standing := await self._try(pool, spoken)) is not Standing.OWNER:
-            if self._is_alone(pool, standing) or self._clock.monotonic() >= ends_at:
-                raise self._away(pool, standing)
-            await self._clock.sleep(RETRY_S)
-        self._silent_since.pop(pool, None)
+        spoken = [*self.beats.take(self.pool(caller), caller), (caller, verb)]
+        # A stream that ends holds up the end of its replica: it does not wait.
+        ends_at = self._clock.monotonic() + (0.0 if closes else PATIENCE_S)
+        try:
+            for _ in range(MOVES):
+                if await self._patiently(caller, spoken, ends_at):
+                    return
+        finally:
+            if closes:
+                self._moved_to.pop(caller.user_id, None)
+        raise Unavailable("the ticket moves from pool to pool", reason="POOL_ELSEWHERE")
 
     async def beat(self, caller: Caller, said: Said) -> None:
         """A heartbeat: at once where the pool is owned here, else with the next batch. What the
@@ -82,12 +97,33 @@ class Routing:
         self._raise_refusal(caller)
         if self._is_silent(pool):
             raise self._away(pool, Standing.ELSEWHERE)
-        if self._acting.standing(pool) is Standing.OWNER:
-            await self._acting.act(pool, caller, said)
-        elif not self._peers.others:
-            await self.act(caller, said)
+        if self._peers.others and self._acting.standing(pool) is not Standing.OWNER:
+            self._add_beat(caller, said)
         else:
-            self.beats.add(pool, (caller, said), attention_from(said.message.heartbeat))
+            await self.act(caller, said)
+
+    async def _patiently(self, caller: Caller, spoken: Sequence[Spoken], ends_at: float) -> bool:
+        """False: the caller was moved, and is now to be looked for elsewhere."""
+        pool = self.pool(caller)
+        try:
+            while (standing := await self._try(pool, spoken)) is not Standing.OWNER:
+                if self._is_alone(pool, standing) or self._clock.monotonic() >= ends_at:
+                    raise self._away(pool, standing)
+                await self._clock.sleep(RETRY_S)
+        except _Moved as moved:
+            self._follow(caller, moved.pool)
+            return False
+        self._silent_since.pop(pool, None)
+        return True
+
+    def _follow(self, caller: Caller, pool: str) -> None:
+        self._moved_to[caller.user_id] = pool
+        if pool == self._pool_of(caller.claims.country):
+            del self._moved_to[caller.user_id]
+
+    def _add_beat(self, caller: Caller, said: Said) -> None:
+        attention = attention_from(said.message.heartbeat)
+        self.beats.add(self.pool(caller), (caller, said), attention)
 
     def _is_silent(self, pool: str) -> bool:
         since = self._silent_since.get(pool)
@@ -103,8 +139,8 @@ class Routing:
             return Unavailable("the pool is being rebuilt", reason="REBUILDING")
         return Unavailable("another replica owns the pool", reason="POOL_ELSEWHERE")
 
-    def _forget(self, pool: str, caller: Caller) -> None:
-        self.beats.forget(pool, caller)
+    def _forget(self, caller: Caller) -> None:
+        self.beats.forget(self.pool(caller), caller)
         self._refused.pop((caller.user_id, caller.epoch), None)
 
     def _raise_refusal(self, caller: Caller) -> None:
@@ -119,19 +155,25 @@ class Routing:
             return await self._forward(pool, spoken, VERB_S, self._answered)
         if here is Standing.OWNER:
             for caller, verb in spoken:
-                await self._acting.act(pool, caller, verb)
+                if (moved_to := await self._acting.act(pool, caller, verb)) is not None:
+                    raise _Moved(moved_to)
         return here
 
     def _answered(self, spoken: Sequence[Spoken], response: pb.ForwardResponse) -> None:
-        for refusal in map(refusal_of, response.answers):
-            if refusal is not None:
+        for answer in response.answers:
+            if (refusal := refusal_of(answer)) is not None:
                 raise refusal
+            if answer.moved_to:
+                raise _Moved(answer.moved_to)
 
     def _answered_beats(self, spoken: Sequence[Spoken], response: pb.ForwardResponse) -> None:
-        for (caller, _), answer in zip(spoken, response.answers, strict=False):
+        for (caller, verb), answer in zip(spoken, response.answers, strict=False):
             refusal = refusal_of(answer)
             if refusal is not None:
                 self._refused[caller.user_id, caller.epoch] = refusal
+            elif answer.moved_to and isinstance(verb, Said):
+                self._follow(caller, answer.moved_to)
+                self._add_beat(caller, verb)
 
     async def _send_beats(self, pool: str, spoken: Sequence[Spoken]) -> bool:
         standing = self._acting.standing(pool)

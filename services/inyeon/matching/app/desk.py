@@ -9,6 +9,7 @@ from datetime import timedelta
 from inyeon.matching.app.hall import Hall
 from inyeon.matching.app.ports import Book, Grants, Meter, Passes, Teller, TicketLog
 from inyeon.matching.app.recording import Recorder
+from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
 
@@ -45,6 +46,8 @@ class Desk:
     """A device's key as a keyed hash; empty: unknown."""
     recorder: Recorder | None = None
     """Writes down what each wave went by; None: only what it decided."""
+    overflow: Overflow | None = None
+    """Whether and when people move to a neighbouring pool."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:

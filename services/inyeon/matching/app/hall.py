@@ -55,6 +55,8 @@ class Hall:
     asking: set[str] = field(default_factory=set)
     """Users who want to know it."""
     costed_at: float = -math.inf
+    away: set[str] = field(default_factory=set)
+    """Users of this pool who were moved to another one: where they are now, the book knows."""
     freshness: Freshness = field(default_factory=lambda: Freshness(VERDICT_PARTITIONS))
     """Of the verdicts that were read."""
     epoch: int = 0
@@ -89,6 +91,7 @@ class Hall:
             known.clear()
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
         self.asking.clear()
+        self.away.clear()
         self.costed_at = -math.inf
         self.rebuilt.clear()
 

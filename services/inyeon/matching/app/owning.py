@@ -65,6 +65,8 @@ async def take_over(desk: Desk, epoch: int) -> None:
         desk.hall.meetings.begin(match, desk.clock.monotonic())
     for match in matches:
         await _end_what_must_not_be(desk, match, facts)
+    if desk.overflow is not None:
+        desk.hall.away.update(await desk.book.moved_from(desk.pool))
     desk.hall.freshness.expected = expected
     desk.hall.epoch = epoch
 

@@ -127,6 +127,22 @@ class Book(Protocol):
         """Ends a ticket; False when it is over already: the first end wins."""
         ...
 
+    async def move_ticket(
+        self, ticket: Ticket, moved: Ticket, home: str, replica: str, at: datetime
+    ) -> bool:
+        """Ends `ticket` as MOVED and lets `moved` wait in its own pool, both or neither; False
+        where the ticket is over already. `home`: the pool of the person's country."""
+        ...
+
+    async def place_of(self, user_id: str) -> str | None:
+        """The pool where somebody who was moved waits or meets now; None for anybody who does
+        neither, or was never moved."""
+        ...
+
+    async def moved_from(self, home: str) -> frozenset[str]:
+        """People of that pool who were moved in the last day."""
+        ...
+
     async def end_match(
         self,
         match: LiveMatch,

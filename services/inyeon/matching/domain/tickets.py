@@ -24,6 +24,8 @@ class TicketEnd(Enum):
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
     SANCTIONED = "SANCTIONED"
+    MOVED = "MOVED"
+    """It waits on in another pool, under another id."""
 
 
 @dataclass(frozen=True, slots=True)
