@@ -61,7 +61,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     floor = _floor(settings, pools, ground, store, peers, territories)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
-    acting = Acting(floor)
+    acting = Acting(floor, peers)
     peers.answer(acting.answer)
     routing = Routing(acting, peers, ground.clock, _pool_of(settings, territories))
     limits = VerbLimits(RateLimiter(ground.clock))

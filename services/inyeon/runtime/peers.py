@@ -43,6 +43,11 @@ class Peers(Protocol):
         """The stream is gone; does nothing when a higher epoch took over."""
         ...
 
+    def deliver_here(self, user_id: str, epoch: int, type_name: str, payload: bytes) -> bool:
+        """Hands over to a stream that this replica holds with this epoch, 0 takes any; nobody is
+        asked whether a newer one is elsewhere. False where there is none."""
+        ...
+
     async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
         """Hands a message to the user's stream wherever it is, within 1 s; False when there is
         none.

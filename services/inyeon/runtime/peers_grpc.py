@@ -97,6 +97,9 @@ class RemotePeers:
     def release(self, user_id: str, epoch: int) -> None:
         self._local.release(user_id, epoch)
 
+    def deliver_here(self, user_id: str, epoch: int, type_name: str, payload: bytes) -> bool:
+        return self._local.deliver_here(user_id, epoch, type_name, payload)
+
     async def deliver(self, user_id: str, type_name: str, payload: bytes) -> bool:
         try:
             async with asyncio.timeout(remaining_s(DELIVER_S)):

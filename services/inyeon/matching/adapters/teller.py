@@ -11,11 +11,17 @@ SEEK_RESPONSE = SeekResponse.DESCRIPTOR.full_name
 
 
 class PeerTeller:
-    """Tells by `Peers.deliver`, which keeps its own deadline of a second."""
+    """Tells by `Peers.deliver`, which keeps its own deadline of a second.
+
+    A stream that is held here is told without asking the others for a newer one: whoever tells is
+    the owner of the pool, and has heard of the newer one when it was opened.
+    """
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
 
     async def tell(self, user_id: str, news: News) -> bool:
         payload = news_to(news, user_id).SerializeToString()
+        if self._peers.deliver_here(user_id, 0, SEEK_RESPONSE, payload):
+            return True
         return await self._peers.deliver(user_id, SEEK_RESPONSE, payload)

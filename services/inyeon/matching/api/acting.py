@@ -12,6 +12,7 @@ from inyeon.matching.api.verbs import act
 from inyeon.matching.app.floor import Floor
 from inyeon.matching.app.overflow import whereabouts
 from inyeon.runtime.errors import InyeonError
+from inyeon.runtime.peers import Peers
 from inyeon_protos.matching.v1 import forwarding_pb2 as pb
 
 KNOWN = 200_000
@@ -33,8 +34,9 @@ class Acting:
     a session of a lower epoch says is dropped, so that it cannot send away who is back.
     """
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, peers: Peers) -> None:
         self._floor = floor
+        self._peers = peers
         self._epochs: OrderedDict[str, int] = OrderedDict()
 
     def standing(self, pool: str) -> Standing:
@@ -61,6 +63,8 @@ class Acting:
     async def answer(self, payload: bytes) -> bytes:
         """A ForwardRequest of another replica. Raises InvalidRequest."""
         pool, spoken = request_from(payload)
+        for caller, _ in spoken:  # a stream of theirs that is held here is an older one
+            self._peers.release(caller.user_id, caller.epoch - 1)
         standing = self.standing(pool)
         done = await self.act_all(pool, spoken) if standing is Standing.OWNER else None
         return (done or pb.ForwardResponse(standing=standing.value)).SerializeToString()

@@ -22,7 +22,7 @@ async def overflow(desk: Desk) -> None:
         ticket = look.ticket
         target = rules.next_pool(ticket.person.country, desk.pool, look.waited_s)
         if target is not None and not look.paused:
-            await _move(desk, ticket, target)
+            await _move(desk, ticket, target, look.waited_s)
 
 
 async def whereabouts(desk: Desk, user_id: str, country: str) -> str | None:
@@ -44,13 +44,15 @@ async def whereabouts(desk: Desk, user_id: str, country: str) -> str | None:
     return place
 
 
-async def _move(desk: Desk, ticket: Ticket, target: str) -> None:
+async def _move(desk: Desk, ticket: Ticket, target: str, waited_s: float) -> None:
     hall = desk.hall
     async with hall.lock(ticket.user_id):
         if hall.pool.of_user(ticket.user_id) is not ticket or desk.overflow is None:
             return  # it ended while others were moved
         paused_s = max(hall.pool.paused_s(ticket.user_id, desk.clock.monotonic()), 0.0)
-        moved = replace(ticket, ticket_id=desk.new_id(), pool=target, paused_s=paused_s)
+        moved = replace(
+            ticket, ticket_id=desk.new_id(), pool=target, paused_s=paused_s, waited_s=waited_s
+        )
         home, now = desk.overflow.home(ticket.person.country), desk.clock.now()
         if not await desk.book.move_ticket(ticket, moved, home, desk.replica, now):
             return  # another end was first; the log says which
