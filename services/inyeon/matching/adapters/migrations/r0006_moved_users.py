@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    """From 0004 to 0005."""
+    """From 0005 to 0006."""
     op.create_table(
         "moved_users",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to 0004."""
+    """Back to 0005."""
     op.drop_table("moved_users")
