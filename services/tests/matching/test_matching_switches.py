@@ -103,16 +103,17 @@ async def test_a_draining_pool_pairs_who_waits_and_takes_nobody(
     await ana.hear("queued")
     drained = await operator.call("DrainPool", pb.DrainPoolRequest(pool="main"))
     assert drained.mode == pb.POOL_MODE_DRAINING
-    refused = stage.device("bob")
-    for _ in range(100):  # the mode is read once a wave
-        await refused.open()
+    refused = await stage.device("bob").open()
+    for _ in range(1_000):  # the mode is read once a wave
         await refused.send(wish=wish("ja"))
         try:
             await refused.until(lambda: bool(refused.news))
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             break
-        await refused.finish()
+        await refused.send(cancel=pb.Cancel())
+        await refused.hear("cancelled")
+        refused.news.clear()
     else:
         pytest.fail("somebody new came in")
 
