@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from inyeon.matching.app.desk import Desk
-from inyeon.matching.app.seek import wait_again
+from inyeon.matching.app.seek import publish_again, renewed
 from inyeon.matching.domain.matches import BY_DEVICE, EndReason, LiveMatch
 from inyeon.matching.domain.news import MatchOver
+from inyeon.matching.domain.tickets import Ticket
 from inyeon.runtime.errors import InvalidRequest
 
 
@@ -39,19 +40,30 @@ async def close_match(
 ) -> None:
     """Ends a live match in the book, then here, and tells both, once. Who is not to blame for a
     proposal that came to nothing waits again at once."""
-    await desk.book.end_match(match, reason, ended_by, desk.clock.now(), to_blame)
-    if not desk.hall.meetings.end(match.match_id):
-        return
+    async with desk.hall.lock(f"match {match.match_id}"):  # the first end wins, blame included
+        if desk.hall.meetings.of_user(match.first.user_id) is None:
+            return
+        await desk.book.end_match(match, reason, ended_by, desk.clock.now(), to_blame)
+        if not desk.hall.meetings.end(match.match_id):
+            return
+        # Before anything else can happen: who calls off now must find the ticket.
+        again = _tickets_again(desk, match, to_blame)
     desk.meter.over(reason)
     for user_id in match.users:
         await desk.teller.tell(
             user_id, MatchOver(match.match_id, reason, by_me=user_id == ended_by)
         )
-    tickets = {user_id: desk.hall.offered.pop(user_id, None) for user_id in match.users}
+    for ticket in again:
+        await publish_again(desk, ticket)
+
+
+def _tickets_again(desk: Desk, match: LiveMatch, to_blame: frozenset[str]) -> list[Ticket]:
+    again = []
     for side in match.sides:
-        ticket = tickets[side.user_id]
-        if ticket and side.user_id not in to_blame:
-            await wait_again(desk, ticket, side.waited_s)
+        ticket = desk.hall.offered.pop(side.user_id, None)
+        if ticket is not None and side.user_id not in to_blame:
+            again.append(renewed(desk, ticket, side.waited_s))
+    return again
 
 
 def _to_blame(desk: Desk, match: LiveMatch, user_id: str, reason: EndReason) -> frozenset[str]:

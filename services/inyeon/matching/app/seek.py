@@ -54,20 +54,26 @@ def _check_countries(desk: Desk, wish: Wish) -> None:
         raise InvalidRequest(message, reason="COUNTRY_UNKNOWN", field="wish.countries")
 
 
-async def wait_again(desk: Desk, ticket: Ticket, waited_s: float) -> None:
+def renewed(desk: Desk, ticket: Ticket, waited_s: float) -> Ticket:
     """A new ticket like a former one, with the time waited before, for somebody who did not come to
-    meet anybody by it. With the log away the credit in the book stays: their device asks again."""
-    user_id, now = ticket.user_id, desk.clock.now()
-    async with desk.hall.lock(user_id):
-        if desk.hall.meetings.of_user(user_id) or desk.hall.ticket_of(user_id):
-            return
-        began = now - timedelta(seconds=waited_s)
-        again = replace(ticket, ticket_id=desk.new_id(), created_at=began, paused_s=0.0)
-        again = replace(again, waited_s=waited_s)
-        try:
-            await _publish(desk, again)
-        except LogUnavailable as error:
-            _log.warning("ticket.not_renewed", error=str(error))
+    meet anybody by it; on its way from now."""
+    began = desk.clock.now() - timedelta(seconds=waited_s)
+    again = replace(ticket, ticket_id=desk.new_id(), created_at=began, paused_s=0.0)
+    again = replace(again, waited_s=waited_s)
+    desk.hall.on_the_way[again.user_id] = again
+    return again
+
+
+async def publish_again(desk: Desk, ticket: Ticket) -> None:
+    """Writes it, unless its user has called it off by now. With the log away the credit in the book
+    stays: their device asks again."""
+    if desk.hall.on_the_way.get(ticket.user_id) is not ticket:
+        return
+    try:
+        await desk.tickets.publish([ticket])
+    except LogUnavailable as error:
+        desk.hall.arrive(ticket)
+        _log.warning("ticket.not_renewed", error=str(error))
 
 
 async def _ticket(desk: Desk, person: Person, wish: Wish, session_id: str) -> Ticket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from inyeon.matching.app.accept import accept, decline
 from inyeon.matching.app.apply import apply_edge
+from inyeon.matching.app.cancel import cancel
 from inyeon.matching.app.end_match import end_match, lose_matches
 from inyeon.matching.app.heartbeat import leave
 from inyeon.matching.app.owning import take_over
@@ -243,3 +245,54 @@ async def test_a_failed_call_between_two_who_are_there_is_nobodys_fault(scene: A
     await end_match(scene.desk, "ana", told.match.match_id, EndReason.CONNECT_FAILED)
     facts = await scene.desk.book.facts(["ana", "bob"], scene.clock.now())
     assert facts["ana"].cools_until is None and facts["bob"].cools_until is None
+
+
+class CallsOff:
+    """A device that stops looking the moment it hears that its match is over."""
+
+    def __init__(self, scene: Any, user: str) -> None:
+        self._scene = scene
+        self._user = user
+        self.desk: Any = None
+
+    async def tell(self, user_id: str, told: news.News) -> bool:
+        if user_id == self._user and isinstance(told, news.MatchOver):
+            await cancel(self.desk, user_id)
+        return bool(await self._scene.teller.tell(user_id, told))
+
+
+async def test_who_calls_off_while_being_sent_back_to_wait_does_not_wait(asking: Any) -> None:
+    match = await proposed(asking)
+    device = CallsOff(asking, "ana")
+    device.desk = replace(asking.desk, teller=device)
+    await decline(device.desk, "bob", match.match_id)
+    assert any(isinstance(one, news.Cancelled) for one in asking.teller.take("ana"))
+    await asking.arrive()
+    assert asking.desk.hall.ticket_of("ana") is None
+
+
+class SlowAnswers:
+    """The book, whose answer to who ended a match comes late."""
+
+    def __init__(self, book: Any) -> None:
+        self._book = book
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._book, name)
+
+    async def end_match(self, *told: Any) -> bool:
+        first = bool(await self._book.end_match(*told))
+        if first:
+            for _ in range(200):
+                await asyncio.sleep(0.001)
+        return first
+
+
+async def test_of_two_who_decline_at_once_the_first_is_to_blame(asking: Any) -> None:
+    match = await proposed(asking)
+    desk = replace(asking.desk, book=SlowAnswers(asking.desk.book))
+    await asyncio.gather(decline(desk, "ana", match.match_id), decline(desk, "bob", match.match_id))
+    assert desk.hall.ticket_of("ana") is None
+    assert desk.hall.ticket_of("bob") is not None
+    facts = await desk.book.facts(["ana", "bob"], asking.clock.now())
+    assert facts["ana"].cools_until is not None and facts["bob"].cools_until is None
