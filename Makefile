@@ -141,8 +141,8 @@ bench-segment: setup-dev models ## Segment and blur a frame
 	@$(BIN)/python benches/segment_blur.py $(JSON_FLAG)
 bench-observe: setup-dev ## Messages a second on the Observe stream
 	@$(BIN)/python benches/observe_stream.py $(JSON_FLAG)
-bench-matching: setup-dev ## One matching pass over 1,000 waiting
-	@$(BIN)/python benches/matching_pass.py $(JSON_FLAG)
+bench-matching: setup-dev ## Matching: passes, totals, gates, scores, memory, beside plain ways
+	@$(BIN)/python benches/matching_bench.py $(JSON_FLAG)
 bench-log: setup-dev ## Appends a second to the embedded log
 	@$(BIN)/python benches/embedded_log.py $(JSON_FLAG)
 bench-text: setup-dev models ## Screening a message: encoder and safety head

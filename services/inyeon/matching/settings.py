@@ -36,8 +36,9 @@ class MatchingSettings(StrictSettings):
     0: nobody moves. Longer than most wait, shorter than most have patience."""
     pools_file: Path = POOLS
     """Table of pools with their neighbours."""
-    wave_every_s: float = Field(default=1.0, gt=0, le=10)
-    """Pause between passes: a pass over 1,000 takes some 20 ms, so it costs 2 % of a core."""
+    wave_every_s: float = Field(default=0.1, gt=0, le=10)
+    """Pause between passes, at least as long as a pass takes: one over 1,000 takes some 10 ms. Who
+    fits well meets at once; how long others hold out for somebody better says `relaxed_after_s`."""
     min_similarity: float = Field(default=0.4, ge=0, le=1)
     """Smallest cosine that a person takes at once; falls to 0 over `relaxed_after_s`."""
     relaxed_after_s: float = Field(default=20.0, gt=0, le=600)

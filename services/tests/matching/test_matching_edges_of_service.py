@@ -139,7 +139,13 @@ async def test_an_owner_that_its_group_gave_up_goes_on(stages: Any, wish: Any) -
     await ana.hear("queued", reason=pb.WAIT_REASON_POOL_EMPTY)
     await seeking(stage, "bob", wish())
     assert (await ana.hear("matched")).match_id
+    for number in range(30):  # offsets are committed once a second
+        if not log.given_up:
+            await seeking(stage, f"more-{number}", wish())
+            await asyncio.sleep(0.1)
     assert log.given_up == 1
+    await seeking(stage, "cem", wish("ko"))
+    assert (await (await seeking(stage, "dan", wish("ko"))).hear("matched")).match_id
 
 
 async def test_the_pool_page_shows_numbers_and_no_people(stage: Any, wish: Any) -> None:

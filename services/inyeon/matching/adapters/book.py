@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
 from inyeon.matching.adapters import devices, events, moving, ownership
-from inyeon.matching.adapters.answering import accept_match, count_fault
+from inyeon.matching.adapters.answering import accept_match
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
+from inyeon.matching.adapters.ending import Ending, end_matches
 from inyeon.matching.adapters.modes import keep_mode, modes_of
 from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
 from inyeon.matching.adapters.tables import (
@@ -30,18 +31,17 @@ from inyeon.matching.adapters.tables import (
     verdicts,
 )
 from inyeon.matching.app.ports import Facts, WaveOrder
-from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, at_fault
-from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
+from inyeon.matching.domain.faults import FORGIVEN_AFTER_S
+from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.store.dialects import lock, upsert
-from inyeon.runtime.store.port import Store, Transaction
+from inyeon.runtime.store.port import Store
 from inyeon.runtime.store.repeating import repeating
+from inyeon.runtime.store.together import Together
 
-CREDIT_KEPT = timedelta(minutes=2)
-"""A device seeks again within seconds; later its waiting has nothing to do with the lost match."""
 ENDS_KEPT = timedelta(hours=1)
 """Far longer than a ticket lives in the log (10 min)."""
 GATES = "matching-gates"
@@ -68,6 +68,8 @@ class SqlBook:
         self._store = store
         self._clock = clock
         self._horizon = rematch_horizon
+        self._ends = Together(self._end_matches, CHUNK)
+        self._credits = Together(self._credits_of, CHUNK)
 
     async def hold(
         self, pool: str, replica: str, epoch: int, patience_s: float = 0.0
@@ -128,10 +130,17 @@ class SqlBook:
         return frozenset(over)
 
     async def credit(self, user_id: str, at: datetime) -> float:
-        valid = (credits_given.c.user_id == user_id) & (credits_given.c.until_us > micros(at))
-        async with self._store.reading() as connection:
-            waited = await connection.scalar(select(credits_given.c.waited_s).where(valid))
-        return float(waited or 0.0)
+        waited_s, until_us = await self._credits.one(user_id)
+        return waited_s if until_us > micros(at) else 0.0
+
+    async def _credits_of(self, users: Sequence[str]) -> list[tuple[float, int]]:
+        """Seconds and until when they are good."""
+        given = credits_given.c
+        asking = select(given.user_id, given.waited_s, given.until_us)
+        async with self._store.reading(once=True) as connection:
+            rows = await connection.execute(asking.where(given.user_id.in_(users)))
+            found = {user: (float(waited), int(until)) for user, waited, until in rows}
+        return [found.get(user, (0.0, 0)) for user in users]
 
     @repeating
     async def commit_wave(self, order: WaveOrder) -> frozenset[str]:
@@ -181,7 +190,6 @@ class SqlBook:
         async with self._store.reading() as connection:
             return await moving.moved_from(connection, home)
 
-    @repeating
     async def end_match(
         self,
         match: LiveMatch,
@@ -190,27 +198,12 @@ class SqlBook:
         at: datetime,
         to_blame: frozenset[str],
     ) -> bool:
+        return await self._ends.one(Ending(match, reason, ended_by, at, to_blame))
+
+    @repeating
+    async def _end_matches(self, asked: Sequence[Ending]) -> list[bool]:
         async with self._store.transaction() as tx:
-            of_match = live_matches.c.match_id == match.match_id
-            ending = delete(live_matches).where(of_match).returning(live_matches.c.match)
-            kept = (await tx.connection.execute(ending)).scalar_one_or_none()
-            if kept is None:
-                return False
-            if match.accept_until is not None:  # somebody may have said yes meanwhile
-                match = match_from_row(match.match_id, match.pool, micros(match.started_at), kept)
-                to_blame -= match.accepted if reason is EndReason.NOT_ACCEPTED else frozenset()
-            users = delete(live_users).where(live_users.c.match_id == match.match_id)
-            await tx.connection.execute(users)
-            await _extend_horizon(tx.connection, match, at + self._horizon)
-            for side in sorted(credited(match, reason, to_blame), key=lambda one: one.user_id):
-                await _give_credit(tx.connection, side.user_id, side.waited_s, at + CREDIT_KEPT)
-            lasted_s = (at - match.started_at).total_seconds()
-            skip_s = self._skip_within.total_seconds()
-            for user_id in sorted(at_fault(reason, to_blame, lasted_s, skip_s)):
-                await count_fault(tx.connection, user_id, at)
-            if match.agreed:
-                await _emit_end(tx, match, reason, ended_by, at)
-            return True
+            return await end_matches(tx, asked, self._horizon, self._skip_within)
 
     @repeating
     async def accept(self, match: LiveMatch, user_id: str, at: datetime) -> LiveMatch | None:
@@ -273,15 +266,6 @@ class SqlBook:
             return bool((await tx.connection.execute(keeping)).rowcount)
 
 
-async def _emit_end(
-    tx: Transaction, match: LiveMatch, reason: EndReason, ended_by: str, at: datetime
-) -> None:
-    version = await tx.next_version(f"match:{match.match_id}")
-    await tx.emit(events.match_ended(match, reason, ended_by, at, version))
-    for user_id in match.users:
-        await tx.emit(events.outcome(match, user_id, reason, ended_by, at))
-
-
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
@@ -332,17 +316,3 @@ async def _facts(
         )
         for user in users
     }
-
-
-async def _extend_horizon(connection: AsyncConnection, match: LiveMatch, until: datetime) -> None:
-    one, other = sorted(match.users)
-    same = (meetings.c.user_id == one) & (meetings.c.other_id == other)
-    await connection.execute(update(meetings).where(same).values(until_us=micros(until)))
-
-
-async def _give_credit(
-    connection: AsyncConnection, user_id: str, waited_s: float, until: datetime
-) -> None:
-    row = {"user_id": user_id, "waited_s": waited_s, "until_us": micros(until)}
-    adding = upsert(connection, credits_given).values(row)
-    await connection.execute(adding.on_conflict_do_update(index_elements=["user_id"], set_=row))

@@ -145,11 +145,14 @@ async def _write(
 async def _emit(
     tx: Transaction, order: WaveOrder, kept: list[Proposal], stand: frozenset[str]
 ) -> None:
+    agreed = [f"match:{one.match.match_id}" for one in kept if one.match.agreed]
+    versions: dict[str, int] = {}
+    for start in range(0, len(agreed), CHUNK):
+        versions |= await tx.next_versions(agreed[start : start + CHUNK])
     for proposal in kept:
         match = proposal.match
         if match.agreed:  # else when both have said yes
-            version = await tx.next_version(f"match:{match.match_id}")
-            await tx.emit(events.match_live(match, version))
+            await tx.emit(events.match_live(match, versions[f"match:{match.match_id}"]))
         for ticket_id, user_id in zip(proposal.tickets, match.users, strict=True):
             ids = ticket_id, user_id, order.pool
             await tx.emit(events.ticket_ended(*ids, TicketEnd.MATCHED, order.decided_at))

@@ -48,10 +48,9 @@ class SeekHandler:
         self._limits.take(session.info.user_id, message.WhichOneof("kind") or "")
         if message.WhichOneof("kind") == "heartbeat":
             await self._routing.beat(_caller(session), Said(message))
-            self._acks.add(session, sequence)
         else:
             await self._routing.act(_caller(session), Said(message))
-            await session.acknowledge(sequence)
+        self._acks.add(session, sequence)
 
     async def client_received(self, session: Session[SeekResponse], through: int) -> None:
         """News is told again as current state at the next open, so nothing is kept for this."""

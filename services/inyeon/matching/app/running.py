@@ -26,8 +26,10 @@ async def run_waves(desk: Desk, every_s: float) -> None:
     await desk.hall.rebuilt.wait()
     await asyncio.to_thread(warm_up)  # compiled on a machine's first start only, some 10 s
     while True:
+        began_s = desk.clock.monotonic()
         await run_wave(desk)
-        await desk.clock.sleep(every_s)
+        # Where waves take longer than the pause, half of the core is left to everything else.
+        await desk.clock.sleep(max(every_s, desk.clock.monotonic() - began_s))
 
 
 async def run_upkeep(desk: Desk) -> None:

@@ -16,7 +16,6 @@ from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.explaining import explain
 from inyeon.matching.domain.matches import LiveMatch, Side
 from inyeon.matching.domain.modes import PoolMode
-from inyeon.matching.domain.scoring import SCORE_VERSION
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.matching.domain.waves import Pair, Wave, decide
 from inyeon.matching.errors import PoolPaused
@@ -118,7 +117,14 @@ async def _commit(desk: Desk, asked: Asked, wave: Wave) -> int:
     hall.waves += 1
     described = await _describe(desk, asked, wave)
     order = WaveOrder(
-        desk.pool, hall.epoch, hall.waves, now, tickets, proposals, SCORE_VERSION, described
+        desk.pool,
+        hall.epoch,
+        hall.waves,
+        now,
+        tickets,
+        proposals,
+        desk.rules.score.version,
+        described,
     )
     async with hall.changing:
         stand = await desk.book.commit_wave(order)

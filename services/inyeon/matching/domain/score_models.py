@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +83,7 @@ class ScoreModel:
         _check_weight(self.meeting, "meeting", least=math.ulp(0.0))
         if not any(self.weights.values()):
             raise ScoreModelRefused("weights", "EMPTY", "every pair would be as good as any other")
-        object.__setattr__(self, "weights", MappingProxyType(dict(sorted(self.weights.items()))))
+        object.__setattr__(self, "weights", dict(sorted(self.weights.items())))
 
     def __hash__(self) -> int:
         return hash(self.digest)

@@ -1,6 +1,7 @@
 """What a meeting is worth: one number for both people, never a product of two opinions.
 
-score = MEETING + INTERESTS * similarity + LANGUAGE * quality + WAITING * credit, in (0, 2].
+score = MEETING + INTERESTS * similarity + LANGUAGE * quality + WAITING * credit, in (0, 2], with
+the weights of a version of `score_models`, here of the first one.
 
 MEETING is what it is worth that two people meet at all; with it a wave prefers two good pairs to
 one excellent pair. similarity is max(0, cosine), 0 where the spaces differ. quality is the best
@@ -17,25 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.languages import MAX_LEVEL
+from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel, Term
 
-SCORE_VERSION = "linear-1"
-MEETING = 0.5
-INTERESTS = 1.0
-LANGUAGE = 0.25
+SCORE_VERSION = LINEAR_1.version
+MEETING = LINEAR_1.meeting
+INTERESTS, LANGUAGE, WAITING = (
+    LINEAR_1.weight(term) for term in (Term.INTERESTS, Term.LANGUAGE, Term.WAITING)
+)
 TRANSLATED = 0.4
 """A translated conversation counts like level 2 of 5: it works, with effort."""
-WAITING = 0.25
 RARITY = 0.25
 """Each pair's weight, not its score, rises by up to so much where few people fit: who is hard to
 match goes first. An early partner for them costs easy people next to nothing (arXiv 1606.03626).
 """
 RARE = 20
 """People with so many fitting ones are not rare at all."""
-MAX_SCORE = MEETING + INTERESTS + LANGUAGE + WAITING
-STEPS = 29_000
-"""Steps of one unit of score. Weights are compared as whole numbers, for the last bits of a float
-differ between machines; the highest, MAX_SCORE + RARITY, lies below 65,536.
-"""
+MAX_SCORE = LINEAR_1.max_score
+MOST_STEPS = 65_000
+"""Weights are compared as whole numbers, for the last bits of a float differ between machines. No
+weight has more steps, so that they are sorted as numbers of 16 bits."""
 
 
 class Worth(NamedTuple):
@@ -47,25 +48,25 @@ class Worth(NamedTuple):
     quality: NDArray[np.float32]
     """(levels + 1,) what a common level is worth; 0: translated."""
     steps: np.float32
-    """Steps of one unit of score."""
+    """Steps of one unit of score, a whole number."""
 
 
-def worth() -> Worth:
-    """The score above."""
+def worth(model: ScoreModel) -> Worth:
+    """What a version of the score says. Terms that a snapshot does not hold count as 0."""
     levels = [TRANSLATED, *(level / MAX_LEVEL for level in range(1, MAX_LEVEL + 1))]
     return Worth(
-        np.float32(MEETING),
-        np.float32(INTERESTS),
-        np.float32(WAITING),
-        np.array(levels, np.float32) * np.float32(LANGUAGE),
-        np.float32(STEPS),
+        np.float32(model.meeting),
+        np.float32(model.weight(Term.INTERESTS)),
+        np.float32(model.weight(Term.WAITING)),
+        np.array(levels, np.float32) * np.float32(model.weight(Term.LANGUAGE)),
+        np.float32(int(MOST_STEPS / (model.max_score + RARITY))),
     )
 
 
-def rarity_steps(fitting: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(n,) what each person adds to the weight of their pairs, in steps."""
+def rarity_steps(fitting: NDArray[np.int32], steps: float) -> NDArray[np.int32]:
+    """(n,) what each person adds to the weight of their pairs, in steps of a unit."""
     rare = np.maximum(RARE - fitting, 0)
-    return (rare * int(RARITY / 2 * STEPS) // RARE).astype(np.int32)
+    return (rare * int(RARITY / 2 * steps) // RARE).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)

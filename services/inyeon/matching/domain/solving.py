@@ -1,9 +1,11 @@
-"""Choosing pairs: greedy on sorted edges, then alternating walks. No person is in two pairs.
+"""Choosing pairs: greedy on sorted edges, then alternating walks and chains. No person is in two
+pairs.
 
 A walk begins with somebody who leaves their partner, takes the best person that can be had, goes on
 with the one left behind, and so on; it keeps its best beginning, or the ring that it closes, where
-that gains. Greedy alone reaches about 0.91 of the best total, with walks about 0.98 (measured on
-2,000 people against the exact optimum: `make bench-matching`).
+that gains. Then people who are still alone are joined through longer chains. Greedy alone reaches
+about 0.92 of the best total and 0.93 of the most pairs, all together about 0.98 and 0.99 (measured
+against exact answers: `make bench-matching`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from inyeon.matching.domain.graph import NONE, Graph
 WALK = 8
 """Pairs that a walk may change; longer ones gain next to nothing."""
 ROUNDS = 6
+REACH = 256
+"""People whose partners a search for somebody alone may change; bounds its cost."""
 NEVER = -(1 << 40)
 """No sum with it is ever a gain."""
 
@@ -43,8 +47,10 @@ class _Walk(NamedTuple):
 
 
 def solve(graph: Graph, rounds: int = ROUNDS) -> Mates:
-    """Greedy, improved."""
+    """Greedy, improved, and nobody left alone whom changing partners could help."""
     mates = greedy(graph)
+    improve(graph, mates, rounds)
+    augment(graph, mates)
     improve(graph, mates, rounds)
     return mates
 
@@ -183,3 +189,67 @@ def wake(graph: Graph, person: int, due: NDArray[np.bool_]) -> None:
     due[person] = True
     for edge in range(graph.start[person], graph.start[person + 1]):
         due[graph.to[edge]] = True
+
+
+@compiled
+def augment(graph: Graph, mates: Mates) -> None:
+    """For each person alone the shortest way of changing partners that ends with somebody else who
+    is alone, among the REACH people nearest to them: one pair more, whatever it costs the others.
+
+    Breadth first, without blossoms: a few ways are missed.
+    """
+    people = mates.of.shape[0]
+    before, seen = np.empty(people, np.int32), np.zeros(people, np.int64)
+    queue, number = np.empty(REACH, np.int32), 0
+    for person in range(people):
+        if mates.of[person] < 0 and graph.start[person] < graph.start[person + 1]:
+            number += 1
+            end = find_alone(graph, mates, person, number, before, seen, queue)
+            if end >= 0:
+                turn_over(graph, mates, person, end, before)
+
+
+@compiled
+def find_alone(
+    graph: Graph,
+    mates: Mates,
+    person: int,
+    number: int,
+    before: NDArray[np.int32],
+    seen: NDArray[np.int64],
+    queue: NDArray[np.int32],
+) -> int:
+    """Somebody alone, or -1; `before` leads back from there."""
+    start, to, of = graph.start, graph.to, mates.of
+    seen[person], queue[0] = number, person
+    head, tail = 0, 1
+    while head < tail:
+        left = queue[head]
+        head += 1
+        for edge in range(start[left], start[left + 1]):
+            right = to[edge]
+            if seen[right] == number:
+                continue
+            seen[right], before[right] = number, left
+            mate = of[right]
+            if mate < 0:
+                return int(right)
+            if seen[mate] != number and tail < REACH:
+                seen[mate] = number
+                queue[tail] = mate
+                tail += 1
+    return NONE
+
+
+@compiled
+def turn_over(graph: Graph, mates: Mates, person: int, end: int, before: NDArray[np.int32]) -> None:
+    """Everybody on the way takes the one they reached next."""
+    right = end
+    while True:
+        left = before[right]
+        following = mates.of[left]
+        weight = weight_between(graph.start, graph.to, graph.weight, left, right)
+        join(mates.of, mates.won, left, right, weight)
+        if left == person:
+            return
+        right = following

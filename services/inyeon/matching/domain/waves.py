@@ -12,7 +12,8 @@ from inyeon.matching.domain.bounding import bound
 from inyeon.matching.domain.field import Field, lay_out
 from inyeon.matching.domain.graph import Graph, graph_of, pairs_of
 from inyeon.matching.domain.languages import Routes
-from inyeon.matching.domain.scoring import Patience
+from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel
+from inyeon.matching.domain.scoring import Patience, Worth
 from inyeon.matching.domain.searching import Near, nobody_yet, search
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.solving import solve
@@ -41,6 +42,7 @@ class WaveRules:
     patience: Patience = Patience()  # noqa: RUF009 - frozen
     routes: Routes = Routes()  # noqa: RUF009 - frozen
     effort: Effort = Effort()
+    score: ScoreModel = LINEAR_1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,17 @@ def decide(
     if seekers is None and len(snapshot) > rules.effort.people:
         return _decide_for_some(snapshot, rules, seed)
     field = lay_out(snapshot, rules.routes, rules.patience, seed, rules.effort.cluster)
-    near = _search(field, rules.effort, _places(field, seekers))
-    bonus = scoring.rarity_steps(near.fitting)
+    worth = scoring.worth(rules.score)
+    near = _search(field, rules.effort, worth, _places(field, seekers))
+    bonus = scoring.rarity_steps(near.fitting, float(worth.steps))
     graph = _graph(near, bonus)
     mates = solve(graph)
     most, total = float(bound(graph)), float(mates.won.sum()) / 2
     fitting = np.zeros(len(snapshot), np.int64)
     fitting[field.places] = near.fitting
-    pairs = _pairs(field.places, mates.of, mates.won, bonus)
+    pairs = _pairs(
+        field.places, mates.of, mates.won - _of_both(bonus, mates.of), float(worth.steps)
+    )
     return Wave(snapshot, pairs, fitting, 1 - total / most if most else 0.0)
 
 
@@ -115,9 +120,9 @@ def _places(field: Field, seekers: NDArray[np.int64] | None) -> NDArray[np.int64
     return np.flatnonzero(chosen[field.places])
 
 
-def _search(field: Field, effort: Effort, seekers: NDArray[np.int64]) -> Near:
+def _search(field: Field, effort: Effort, worth: Worth, seekers: NDArray[np.int64]) -> Near:
     near = nobody_yet(len(field.places), effort.kept)
-    search(field.gates, field.facts, field.clusters, scoring.worth(), seekers, effort.scored, near)
+    search(field.gates, field.facts, field.clusters, worth, seekers, effort.scored, near)
     return near
 
 
@@ -128,18 +133,18 @@ def _graph(near: Near, bonus: NDArray[np.int32]) -> Graph:
     return graph_of(one[:count], other[:count], steps[:count], people)
 
 
+def _of_both(bonus: NDArray[np.int32], of: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n,) what rarity added to each person's pair."""
+    return np.where(of >= 0, bonus + bonus[of], 0).astype(np.int32)
+
+
 def _pairs(
-    places: NDArray[np.int64],
-    of: NDArray[np.int32],
-    won: NDArray[np.int32],
-    bonus: NDArray[np.int32],
+    places: NDArray[np.int64], of: NDArray[np.int32], scores: NDArray[np.int32], unit: float
 ) -> tuple[Pair, ...]:
     have = np.flatnonzero(of >= 0)
     ends = np.stack([places[have], places[of[have]]])
-    scores = (won[have] - bonus[have] - bonus[of[have]]) / scoring.STEPS
     first = np.flatnonzero(ends[0] < ends[1])
     first = first[np.argsort(ends[0, first])]
-    rows = zip(
-        ends[0, first].tolist(), ends[1, first].tolist(), scores[first].tolist(), strict=True
-    )
+    worth = scores[have[first]] / unit
+    rows = zip(ends[0, first].tolist(), ends[1, first].tolist(), worth.tolist(), strict=True)
     return tuple(Pair(one, other, score) for one, other, score in rows)

@@ -42,7 +42,8 @@ def test_all_four_come_along() -> None:
 def test_the_service_policy_is_what_the_service_does() -> None:
     own = next(one for one in shipped_policies() if one.name == "service")
     settings = MatchingSettings()
-    assert own.kind == "waves" and own.wave_every_s == settings.wave_every_s
+    assert own.kind == "waves"
+    assert own.wave_every_s >= settings.wave_every_s, "looking less often, it takes a tenth"
     assert (own.min_similarity, own.relaxed_after_s) == (
         settings.min_similarity,
         settings.relaxed_after_s,
