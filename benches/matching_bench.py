@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import matching_engine as engine
+import mutual_interest
 from figures import Row, progress, report
 from matching_flow import flow
 from matching_gates import gates
@@ -34,6 +35,7 @@ def main() -> int:
         "pass": lambda: engine.passes(load),
         "exact": lambda: engine.against_exact(load),
         "score": lambda: engine.scoring_one(load),
+        "interest": mutual_interest.rows,
         "memory": lambda: engine.memory(load, WORKLOAD),
         "flow": lambda: flow(load),
         "gates": lambda: gates(given.pairs, load.seed),
