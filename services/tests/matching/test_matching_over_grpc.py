@@ -79,22 +79,33 @@ async def test_a_block_survives_a_new_account_on_the_same_device(stage: Any, wis
     await other.hear("queued", reason=pb.WAIT_REASON_NO_ONE_FITS)  # nor ana's own device, nor bob's
 
 
+async def flood(device: Any) -> grpc.aio.AioRpcError:
+    """What ends a stream on which far too much is said."""
+    await device.open()
+    for _ in range(300):
+        if device.error is not None:
+            break
+        try:
+            await device.send(cancel=pb.Cancel())
+            await asyncio.sleep(0.002)  # a write on a stream that has just ended hides the answer
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            break
+    await device.until(lambda: device.error is not None)
+    error: grpc.aio.AioRpcError = device.error
+    return error
+
+
 async def test_a_flood_of_one_user_ends_their_stream_and_nobody_elses(
     stage: Any, wish: Any
 ) -> None:
-    eve = await stage.device("eve").open()
     ana = await seeking(stage, "ana", wish())
-    for _ in range(300):
-        if eve.error is not None:
+    for _ in range(5):
+        error = await flood(stage.device("eve"))
+        # Whoever writes while the stream ends may fail before the answer was read.
+        if error.code() is not grpc.StatusCode.INTERNAL:
             break
-        try:
-            await eve.send(cancel=pb.Cancel())
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            break  # the stream is over while more is written
-    await eve.until(lambda: eve.error is not None)
-    assert eve.error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    trailers = str(eve.error.trailing_metadata())
-    assert "RATE_LIMITED" in trailers
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "RATE_LIMITED" in str(error.trailing_metadata())
     await seeking(stage, "bob", wish())
     await ana.hear("matched")
 
