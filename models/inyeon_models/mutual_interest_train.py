@@ -1,6 +1,6 @@
 """Trains the mutual-interest model and measures it on evenings that it never saw.
 
-Everything that was tried is measured again at each training and stands in the figures, losers too.
+The main variants are measured again at each training and stand in the figures, losers too.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ TRIED = {
         0.157, NONE, (*PREFERENCES, *SENSITIVE), differences=True
     ),
 }
-"""Variants that were tried, for the record. Those with SENSITIVE answers may never ship."""
+"""The main variants that were tried; the card names the rest. Those with SENSITIVE answers
+may never ship."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def base_rates(survey: Survey) -> Exact:
 
 def permutation(survey: Survey, times: int, told: Told = lambda _: None) -> dict[str, float]:
     """How often a survey whose people swapped questionnaires within their group and wave gains as
-    much: a test that no prior, no interval and no number of waves can flatter."""
+    much. It needs no interval over few waves, but the recipe was chosen on the same survey."""
     draw, constant = np.random.default_rng(1), base_rates(survey)
     seconds = np.zeros(len(survey.person_wave), dtype=bool)
     seconds[survey.other] = True
