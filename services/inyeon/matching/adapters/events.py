@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from inyeon.matching.adapters.wire import explanations_to, ticket_to, timestamp
 from inyeon.matching.app.ports import WaveOrder
-from inyeon.matching.app.recording import Described
+from inyeon.matching.app.recording import Described, wave_number
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.log.envelope import new_event
@@ -83,7 +83,7 @@ def wave_decided(order: WaveOrder, stand: frozenset[str]) -> list[NewRecord]:
     index = {place: number for number, place in enumerate(places)}
     kept = [one for one in order.proposals if one.match.match_id in stand]
     left_out = [one for one in order.proposals if one.match.match_id not in stand]
-    number = order.epoch << 32 | order.wave
+    number = wave_number(order.epoch, order.wave)
     event = events_pb2.WaveDecided(
         pool=order.pool,
         wave=number,

@@ -65,6 +65,8 @@ class Hall:
     """Another replica owns the pool, as far as this one knows."""
     mode: PoolMode = PoolMode.OPEN
     """In force at the last wave."""
+    mode_at: float = -math.inf
+    """When the book was asked for it."""
     waves: int = 0
     last_pass_at: datetime | None = None
     service_away: bool = False
@@ -92,7 +94,7 @@ class Hall:
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
         self.asking.clear()
         self.away.clear()
-        self.costed_at = -math.inf
+        self.costed_at = self.mode_at = -math.inf
         self.rebuilt.clear()
 
     def lock(self, user_id: str) -> asyncio.Lock:

@@ -16,6 +16,11 @@ from inyeon.matching.domain.waves import Wave, WaveRules
 EPOCH_BITS = 32
 
 
+def wave_number(epoch: int, wave: int) -> int:
+    """Of a pass among all of its pool, whoever owned it: the epoch in the upper bits."""
+    return epoch << EPOCH_BITS | wave
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """What a pass was asked."""

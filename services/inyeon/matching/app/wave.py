@@ -10,7 +10,7 @@ from inyeon.matching.app.admit import moment, standing
 from inyeon.matching.app.cancel import end_ticket
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
-from inyeon.matching.app.recording import EPOCH_BITS, Asked, Described
+from inyeon.matching.app.recording import Asked, Described, wave_number
 from inyeon.matching.app.state import tell_match, tell_waiting
 from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.explaining import explain
@@ -22,6 +22,8 @@ from inyeon.matching.errors import PoolPaused
 from inyeon.runtime.errors import Unavailable
 
 SIGNS_KEPT_S = 90.0  # longer than anything waits or meets without a sign of life (30 s)
+MODE_EVERY_S = 1.0
+"""An empty pool shall not ask the store ten times a second. Within it a switched pool says so."""
 IN_A_THREAD = 256
 """From so many people on a pass takes more than some 3 ms, too long to hold up the streams."""
 
@@ -53,8 +55,12 @@ def _check_freshness(desk: Desk) -> None:
 
 
 async def _check_mode(desk: Desk) -> None:
-    desk.hall.mode = (await desk.book.modes([desk.pool]))[desk.pool]
-    if desk.hall.mode is PoolMode.PAUSED:
+    """What people are told; whether they are paired is asked again in each commit."""
+    hall, now = desk.hall, desk.clock.monotonic()
+    if hall.mode_at + MODE_EVERY_S <= now:
+        hall.mode = (await desk.book.modes([desk.pool]))[desk.pool]
+        hall.mode_at = now
+    if hall.mode is PoolMode.PAUSED:
         raise PoolPaused(f"an operator paused pool {desk.pool}")
 
 
@@ -79,7 +85,7 @@ async def _keep_time(desk: Desk) -> None:
 async def _pair(desk: Desk) -> None:
     began = desk.clock.monotonic()
     snapshot = desk.hall.pool.snapshot(began)
-    asked = Asked(snapshot, began, desk.rules, desk.hall.epoch << EPOCH_BITS | desk.hall.waves)
+    asked = Asked(snapshot, began, desk.rules, wave_number(desk.hall.epoch, desk.hall.waves))
     wave = await _decide(asked)
     took_s = desk.clock.monotonic() - began
     fitting = zip(wave.snapshot.tickets, wave.fitting.tolist(), strict=True)
@@ -103,7 +109,7 @@ async def _decide(asked: Asked) -> Wave:
 async def _describe(desk: Desk, asked: Asked, wave: Wave) -> Described | None:
     if desk.recorder is None:
         return None
-    number = desk.hall.epoch << EPOCH_BITS | desk.hall.waves
+    number = wave_number(desk.hall.epoch, desk.hall.waves)
     if len(asked.snapshot) < IN_A_THREAD:
         return desk.recorder.describe(asked, wave, number)
     return await asyncio.to_thread(desk.recorder.describe, asked, wave, number)

@@ -48,7 +48,7 @@ def cluster(snapshot: Snapshot, seed: int, size: int) -> tuple[Clusters, NDArray
     nobody = drawn[ages == AgeBand.UNKNOWN]
     groups = [group for band in bands for group in band.groups] + [nobody]
     start = np.concatenate([[0], np.cumsum([len(group) for group in groups])])
-    near = np.full((len(groups), max(len(band.groups) for band in bands) + 1), -1, np.int32)
+    near = np.full((len(groups), max(len(band.groups) for band in bands)), -1, np.int32)
     first = 0
     for band in bands:
         count = len(band.groups)

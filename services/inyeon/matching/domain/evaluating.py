@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon.matching.domain.refusals import Refused
+
 Exact = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -23,13 +25,8 @@ LEAST_PROPENSITY = 1e-6
 RESAMPLES = 2_000
 
 
-class EvaluationRefused(ValueError):
+class EvaluationRefused(Refused):
     """The log cannot answer. `field` names the column, `reason` is a code."""
-
-    def __init__(self, field: str, reason: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)

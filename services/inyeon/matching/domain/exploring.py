@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from inyeon.matching.domain.refusals import Refused
+
 Pair = tuple[int, int]
 """Two positions in the snapshot, the lower first."""
 
@@ -22,13 +24,8 @@ _MOST = 16
 _TOLERANCE = 1e-9
 
 
-class ExplorationRefused(ValueError):
+class ExplorationRefused(Refused):
     """Shares that cannot be. `field` names the part, `reason` is a code."""
-
-    def __init__(self, field: str, reason: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

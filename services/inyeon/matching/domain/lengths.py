@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.matches import EndReason
+from inyeon.matching.domain.refusals import Refused
 
 Exact = NDArray[np.float64]
 
@@ -39,13 +40,8 @@ LEAST_TALKS = 200
 _STEPS = 30  # Newton doubles its digits: some 8 are enough from the base rate
 
 
-class LengthsRefused(ValueError):
+class LengthsRefused(Refused):
     """Outcomes or numbers that cannot be taken. `field` names the part, `reason` is a code."""
-
-    def __init__(self, field: str, reason: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,10 @@ class Bar:
 class Changes:
     """What time did to the pool."""
 
-    paused: tuple[tuple[Ticket, Gate], ...]
+    paused: tuple[tuple[Ticket, Gate], ...] = ()
     """Newly paused tickets, or paused for another reason than before."""
-    resumed: tuple[Ticket, ...]
-    silent: tuple[Ticket, ...]
+    resumed: tuple[Ticket, ...] = ()
+    silent: tuple[Ticket, ...] = ()
     """No sign of life for too long; the caller ends and removes them."""
 
 
@@ -186,6 +186,8 @@ class Pool:
 
     def tick(self, now: float) -> Changes:
         """Pauses and resumes tickets as their gates say. Call at least once a second."""
+        if not self._row_of_user:
+            return Changes()
         used = np.flatnonzero(self._rows["used"])
         gates = self._gates(used, now)
         paused, resumed = [], []
@@ -206,6 +208,8 @@ class Pool:
 
     def looks(self, now: float) -> list[Look]:
         """Where everybody stands, in the order of rows."""
+        if not self._row_of_user:
+            return []
         return self._looks(np.flatnonzero(self._rows["used"]), now)
 
     def cools_s(self, user_id: str, now: float) -> float:
@@ -232,6 +236,8 @@ class Pool:
     def snapshot(self, now: float) -> Snapshot:
         """Everybody whose own gates are open, in order of arrival, with the wishes that their own
         plans leave by now."""
+        if not self._row_of_user:
+            return Snapshot.empty()
         used = np.flatnonzero(self._rows["used"])
         self._widen(used, now)
         chosen = used[self._gates(used, now) == Gate.OPEN]

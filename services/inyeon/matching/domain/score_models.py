@@ -17,6 +17,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon.matching.domain.refusals import Refused
+
 Exact = NDArray[np.float64]
 
 MAX_WEIGHT = 4.0
@@ -52,13 +54,8 @@ class Term(StrEnum):
     """Predicted conversation length over its cap."""
 
 
-class ScoreModelRefused(ValueError):
+class ScoreModelRefused(Refused):
     """A description cannot be taken. `field` names the part, `reason` is a code."""
-
-    def __init__(self, field: str, reason: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

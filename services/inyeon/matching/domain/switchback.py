@@ -15,17 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.exploring import uniform
+from inyeon.matching.domain.refusals import Refused
 
 Exact = NDArray[np.float64]
 
 
-class ExperimentRefused(ValueError):
+class ExperimentRefused(Refused):
     """A plan or data that cannot be. `field` names the part, `reason` is a code."""
-
-    def __init__(self, field: str, reason: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,16 @@ def decide(
     `seekers` (k,) are positions in the snapshot: only pairs with one of them are looked at, and
     only theirs are the numbers of `fitting`. None: everybody.
     """
+    if len(snapshot) < 2:
+        return Wave(snapshot, (), np.zeros(len(snapshot), np.int64), 0.0)
     if seekers is None and len(snapshot) > rules.effort.people:
         return _decide_for_some(snapshot, rules, seed)
+    return _decide_for_all(snapshot, rules, seed, seekers)
+
+
+def _decide_for_all(
+    snapshot: Snapshot, rules: WaveRules, seed: int, seekers: NDArray[np.int64] | None
+) -> Wave:
     field = lay_out(snapshot, rules.routes, rules.patience, seed, rules.effort.cluster)
     worth = scoring.worth(rules.score)
     near = _search(field, rules.effort, worth, _places(field, seekers))
@@ -101,7 +109,7 @@ def decide(
 
 def warm_up() -> None:
     """Compiles what a pass runs, or loads it from the cache; some ten seconds the first time."""
-    decide(Snapshot.empty(), WaveRules(), 0)
+    _decide_for_all(Snapshot.empty(), WaveRules(), 0, None)
 
 
 def _decide_for_some(snapshot: Snapshot, rules: WaveRules, seed: int) -> Wave:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inyeon.matching.domain import bounding, fitting, graph, searching, solving, waves
+from inyeon.matching.domain import searching
 from inyeon.matching.domain.clusters import MAX_SPACES, cluster
 from inyeon.matching.domain.columns import ROW
 from inyeon.matching.domain.interests import (
@@ -34,7 +33,6 @@ pytestmark = pytest.mark.unit
 
 ROUTES = Routes.parse(["en-es", "en-fr", "en-pt", "ja-ko"])
 RULES = WaveRules(Patience(start=0.3), ROUTES)
-COMPILED: tuple[ModuleType, ...] = (bounding, fitting, graph, searching, solving, waves)
 TICKETS = [waiter.ticket for waiter in synthetic_waiters(400, seed=11, minors=0.2)]
 
 
@@ -74,14 +72,6 @@ def mixed() -> Snapshot:
     return crowd(tickets, bars)
 
 
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on the compiled functions are the Python that they were compiled from."""
-    for module in COMPILED:
-        for name, value in vars(module).items():
-            if hasattr(value, "py_func"):
-                monkeypatch.setattr(module, name, value.py_func)
-
-
 def facts_of(wave: Wave) -> tuple[object, ...]:
     return wave.pairs, wave.fitting.tolist(), wave.gap, wave.shed
 
@@ -89,11 +79,11 @@ def facts_of(wave: Wave) -> tuple[object, ...]:
 @pytest.mark.parametrize(
     "effort", [Effort(), Effort(cluster=10, scored=12, kept=4), Effort(people=60, kept=2)]
 )
-def test_compiled_and_plain_decide_alike(effort: Effort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_and_plain_decide_alike(effort: Effort, request: pytest.FixtureRequest) -> None:
     rules = replace(RULES, effort=effort)
     snapshots = [mixed(), crowd(TICKETS[:130], wait_s=0.1), crowd(TICKETS[:1]), Snapshot.empty()]
     compiled = [facts_of(decide(snapshot, rules, 4)) for snapshot in snapshots]
-    plain(monkeypatch)
+    request.getfixturevalue("plainly")
     assert [facts_of(decide(snapshot, rules, 4)) for snapshot in snapshots] == compiled
     assert len(decide(snapshots[0], rules, 4).pairs) > 3
 

@@ -30,6 +30,18 @@ def test_a_user_is_in_at_most_one_match() -> None:
     assert len(meetings) == 0 and meetings.of_user("a") is None
 
 
+def test_what_people_say_to_a_match_replaces_it_while_it_lives() -> None:
+    meetings = Meetings()
+    match = a_match("m", "a", "b")
+    meetings.begin(match, 0.0)
+    again = a_match("m", "a", "b")
+    meetings.replace(again)
+    assert meetings.of_user("b") is again
+    meetings.end("m")
+    meetings.replace(match)
+    assert len(meetings) == 0
+
+
 def test_a_silent_device_loses_the_match_after_30_s() -> None:
     meetings = Meetings()
     match = a_match("m", "a", "b")
