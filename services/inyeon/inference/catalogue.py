@@ -13,8 +13,8 @@ Backend = Literal["onnxruntime", "python"]
 JUDGE: Final = "embedding_judge"
 JUDGE_BATCH = 64
 """Embeddings that the judge takes at once."""
-SESSION_ENCODER = "session_encoder"
-"""Reserved: matching's session encoder. Nothing is exported under this name yet."""
+SESSION_ENCODER: Final = "session_encoder"
+"""Matching's; not among MODEL_NAMES, because moderation neither asks nor watches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,5 @@ MID = ImageModel(
 )
 IMAGE_MODELS = (INCEPTION, MID)
 MODEL_NAMES: tuple[ModelName, ...] = (JUDGE, INCEPTION.name, MID.name)
+EXPORTED_NAMES: tuple[str, ...] = (*MODEL_NAMES, SESSION_ENCODER)
+"""What a model repository holds."""

@@ -4,6 +4,7 @@
 <out>/embedding_judge/{config.pbtxt, warmup/space, 1/{model.py, head.npz}}
 <out>/image_filter_inception/{config.pbtxt, 1/{model.onnx, model.py where the backend is python}}
 <out>/image_filter_mid/...
+<out>/session_encoder/{config.pbtxt, 1/{model.py, session_recipe.py}}
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 
 from inyeon.inference import head as heads
 from inyeon.inference.catalogue import (
+    EXPORTED_NAMES,
     IMAGE_MODELS,
     JUDGE,
     LABELS,
-    MODEL_NAMES,
     SESSION_ENCODER,
     Backend,
     ImageModel,
@@ -30,6 +31,7 @@ from inyeon.inference.head import ContentHead
 from inyeon.inference.repository.configs import (
     image_config,
     judge_config,
+    session_config,
     space_tensor,
 )
 from inyeon.runtime.errors import SettingsRefused
@@ -63,6 +65,7 @@ def export(models_dir: Path, out: Path, backend: Backend) -> tuple[Exported, ...
     for model in IMAGE_MODELS:
         _require_intact(models_dir / model.file, index)
         exported.append(_image(models_dir, fresh / model.name, model, backend))
+    exported.append(_sessions(fresh / SESSION_ENCODER))
     (fresh / README).write_text(_readme(backend), "utf-8")
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
@@ -88,6 +91,16 @@ def _image(models_dir: Path, folder: Path, model: ImageModel, backend: Backend) 
     return Exported(model.name, backend, _size(folder))
 
 
+def _sessions(folder: Path) -> Exported:
+    """The recipe is a copy of the file that runs in our own processes."""
+    version = _version_folder(folder)
+    (folder / "config.pbtxt").write_text(session_config(), "utf-8")
+    (version / "model.py").write_text(_backend_source("session_encoder.py"), "utf-8")
+    recipe = files("inyeon.inference").joinpath("session_recipe.py").read_text("utf-8")
+    (version / "session_recipe.py").write_text(recipe, "utf-8")
+    return Exported(SESSION_ENCODER, "python", _size(folder))
+
+
 def _version_folder(folder: Path) -> Path:
     version = folder / VERSION
     version.mkdir(parents=True)
@@ -101,7 +114,7 @@ def _backend_source(name: str) -> str:
 def _require_ours(out: Path) -> None:
     if not out.exists():
         return
-    known = {*MODEL_NAMES, README}
+    known = {*EXPORTED_NAMES, README}
     foreign = (
         [path.name for path in out.iterdir() if path.name not in known] if out.is_dir() else [""]
     )
@@ -143,9 +156,6 @@ Written by `inyeon inference export`; write it anew instead of changing it. Star
 - `embedding_judge`: bank search and head on the content embedding. Python backend, with numpy below
   2. Its bank is fed over gRPC by whoever asks; one instance, because the bank is in its memory.
 - `image_filter_inception`, `image_filter_mid`: second votes on evidence, which is off by default.
-
-The name `{SESSION_ENCODER}` is reserved for matching's session encoder; no model is exported under
-it yet. Its folder will hold `config.pbtxt` and `1/model.onnx` like an image filter's, with inputs
-`events` FP32 [-1, features] and `length` INT32 [1], and the output `state` FP32 [dims] of a named
-embedding space. Do not put anything else under that name.
+- `{SESSION_ENCODER}`: matching's; what somebody's last conversations say about their taste. Python
+  backend, keeps nothing, as many servers as you like.
 """

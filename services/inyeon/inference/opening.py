@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from inyeon.inference.catalogue import JUDGE, MODEL_NAMES, ModelName
+from inyeon.inference.certificates import read_certificates
 from inyeon.inference.engine import Engine, Models
 from inyeon.inference.guarded import GuardedInference
 from inyeon.inference.in_process import InProcessEngine
@@ -15,7 +15,6 @@ from inyeon.inference.metrics import InferenceMetrics
 from inyeon.inference.settings import Hedge, InferenceSettings
 from inyeon.inference.triton import TritonEngine
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.errors import SettingsRefused
 
 HEDGED: dict[Hedge, frozenset[ModelName]] = {
     "off": frozenset(),
@@ -57,16 +56,8 @@ def _engines(
 ) -> tuple[Engine, Engine | None]:
     if not settings.triton:
         return InProcessEngine(models, settings.threads), None
-    certificates = None if settings.triton_ca is None else _read(settings.triton_ca)
+    certificates = None if settings.triton_ca is None else read_certificates(settings.triton_ca)
     engine = TritonEngine(settings.triton, settings.bank_scope, models, clock, certificates)
     if settings.hedge == "off":
         return engine, None
     return engine, InProcessEngine(models, settings.threads)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise SettingsRefused(message, reason="NO_CERTIFICATES", field="triton_ca") from error

@@ -21,12 +21,15 @@ from inyeon.inference.port import BankHit, SpaceId
 from inyeon.inference.probabilities import check_probabilities
 
 Float = NDArray[np.float32]
+Exact = NDArray[np.float64]
 
 PART_ENTRIES = 4096  # 64 float32 each: 1 MB, a message that no proxy refuses
 SIMILARITY_BOUND = 1.0 + 1e-3
+APART = 1e-2  # directions come from three digits; no number of a sum is above its counts
 JUDGE_OUTPUTS = ("PROBABILITIES", "HIT_NAMES", "HIT_SIMILARITIES", "GENERATION")
 GENERATION_OUTPUTS = ("GENERATION",)
 IMAGE_OUTPUTS = ("probabilities",)
+SESSION_OUTPUTS = ("STATE", "MODEL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ def image_inputs(pictures: Float) -> list[Any]:
     return [_input("pictures", np.ascontiguousarray(pictures, dtype=np.float32))]
 
 
+def session_inputs(before: Exact, talks: Exact, partners: Float) -> list[Any]:
+    """Asks for states of (n, dims + 4), (n, talks, 2) and (n, talks, dims)."""
+    return [_input("BEFORE", before), _input("TALKS", talks), _input("PARTNERS", partners)]
+
+
 def wanted(names: Sequence[str]) -> list[Any]:
     """Names the outputs that an answer must carry."""
     return [InferRequestedOutput(name) for name in names]
@@ -98,6 +106,19 @@ def read_generation(result: Any) -> Generation:
 def read_probabilities(result: Any, pictures: int, classes: int) -> Float:
     """(pictures, classes) of an image filter; raises ModelFailed."""
     return _probabilities(result, "probabilities", (pictures, classes))
+
+
+def read_sessions(result: Any, shape: tuple[int, ...], model: str) -> Exact:
+    """(n, dims + 4) states, said by `model`; raises ModelFailed."""
+    said = _tensor(result, "MODEL", np.object_, (shape[0], 1))
+    if any(bytes(name) != model.encode() for name in said[:, 0]):
+        raise ModelFailed(f"MODEL is {said[0, 0]!r}, not {model}")
+    state = _tensor(result, "STATE", np.float64, shape)
+    if not np.isfinite(state).all():
+        raise ModelFailed("STATE holds a number that is not finite")
+    if (state[:, -4:-2] < 0.0).any() or (np.abs(state[:, :-4]) > state[:, -4:-3] + APART).any():
+        raise ModelFailed("STATE is no sum of directions")
+    return state
 
 
 def _probabilities(result: Any, name: str, shape: tuple[int, int]) -> Float:

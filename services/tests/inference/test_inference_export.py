@@ -16,12 +16,13 @@ from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
 from inyeon.cli.inference import inference as command
+from inyeon.inference import session_recipe as recipe
 from inyeon.inference.canaries import Canaries
 from inyeon.inference.catalogue import (
+    EXPORTED_NAMES,
     IMAGE_MODELS,
     JUDGE,
     LABELS,
-    MODEL_NAMES,
     SESSION_ENCODER,
     Backend,
     ImageModel,
@@ -61,10 +62,11 @@ def config(repository: Path, name: str) -> Any:
 def test_every_model_has_its_files(folder: Path, tmp_path: Path, backend: Backend) -> None:
     out = tmp_path / "repository"
     exported = export(folder, out, backend)
-    assert [one.name for one in exported] == list(MODEL_NAMES)
+    assert [one.name for one in exported] == list(EXPORTED_NAMES)
     found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     wanted = {"README.md", f"{JUDGE}/config.pbtxt", f"{JUDGE}/warmup/space"}
-    wanted |= {f"{JUDGE}/1/model.py", f"{JUDGE}/1/head.npz"}
+    wanted |= {f"{JUDGE}/1/model.py", f"{JUDGE}/1/head.npz", f"{SESSION_ENCODER}/config.pbtxt"}
+    wanted |= {f"{SESSION_ENCODER}/1/{name}" for name in ("model.py", "session_recipe.py")}
     for model in IMAGE_MODELS:
         wanted |= {f"{model.name}/config.pbtxt", f"{model.name}/1/model.onnx"}
         wanted |= {f"{model.name}/1/model.py"} if backend == "python" else set()
@@ -75,7 +77,7 @@ def test_every_model_has_its_files(folder: Path, tmp_path: Path, backend: Backen
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", EXPORTED_NAMES)
 def test_a_queue_has_bounds_and_a_model_is_warm(
     folder: Path, tmp_path: Path, backend: Backend, name: str
 ) -> None:
@@ -120,10 +122,14 @@ def test_the_judge_is_warmed_up_with_the_space_of_its_head(
     assert parameter == space_name(models.head)
 
 
-def test_the_place_of_the_session_encoder_is_kept(folder: Path, tmp_path: Path) -> None:
+def test_the_session_encoder_is_exported_with_the_recipe_that_runs_here(
+    folder: Path, tmp_path: Path
+) -> None:
     export(folder, tmp_path / "out", "python")
-    assert SESSION_ENCODER not in MODEL_NAMES
-    assert f"`{SESSION_ENCODER}` is reserved" in (tmp_path / "out" / "README.md").read_text()
+    copied = tmp_path / "out" / SESSION_ENCODER / "1" / "session_recipe.py"
+    assert copied.read_text("utf-8") == Path(recipe.__file__).read_text("utf-8")
+    made = config(tmp_path / "out", SESSION_ENCODER)
+    assert made.backend == "python" and made.max_batch_size == recipe.BATCH
 
 
 def test_an_older_one_of_ours_is_replaced_whole(folder: Path, tmp_path: Path) -> None:
@@ -134,7 +140,7 @@ def test_an_older_one_of_ours_is_replaced_whole(folder: Path, tmp_path: Path) ->
     assert not out.with_name("out.new").exists()
 
 
-@pytest.mark.parametrize("foreign", ["photos/one.txt", "session_encoder/config.pbtxt"])
+@pytest.mark.parametrize("foreign", ["photos/one.txt", "another_encoder/config.pbtxt"])
 def test_a_folder_of_somebody_else_is_left_alone(
     folder: Path, tmp_path: Path, foreign: str
 ) -> None:
@@ -174,7 +180,7 @@ def test_the_command_writes_it(folder: Path, tmp_path: Path, backend: Backend) -
     told = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out"), "--json"])
     assert told.exit_code == 0, told.output
     document = json.loads(told.stdout)
-    assert [one["name"] for one in document["models"]] == list(MODEL_NAMES)
+    assert [one["name"] for one in document["models"]] == list(EXPORTED_NAMES)
     assert {one["backend"] for one in document["models"]} == {"python", backend}
     plain = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
     assert plain.exit_code == 0 and JUDGE in plain.stdout

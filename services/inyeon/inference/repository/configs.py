@@ -9,7 +9,8 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from inyeon.inference.catalogue import JUDGE, JUDGE_BATCH, Backend, ImageModel
+from inyeon.inference import session_recipe
+from inyeon.inference.catalogue import JUDGE, JUDGE_BATCH, SESSION_ENCODER, Backend, ImageModel
 from inyeon.inference.head import ContentHead
 
 pb: Any = model_config_pb2  # its classes are made at run time
@@ -31,6 +32,11 @@ JUDGE_QUEUE = Queue(delay_us=500, size=1024, timeout_us=2_000_000)
 # Inception takes 130 ms on two cores: 16 waiting are 2 s; who waits 5 s has no use for it.
 IMAGE_QUEUE = Queue(delay_us=5_000, size=16, timeout_us=5_000_000)
 IMAGE_BATCH = 4
+# Matching asks with whole batches of its own, a millisecond each, and nobody waits for the answer:
+# nothing is gathered. 256 batches are a quarter of a second; 2 s old ones are asked again anyway.
+SESSION_QUEUE = Queue(delay_us=100, size=256, timeout_us=2_000_000)
+SESSION_WARM_DIMS = 64
+"""As the device agent's interests have; others work as well."""
 
 
 def judge_config(head: ContentHead) -> str:
@@ -67,6 +73,21 @@ def image_config(model: ImageModel, labels: Sequence[str], backend: Backend) -> 
     _tensors(config.input, {"pictures": ("FP32", shape)})
     _tensors(config.output, {"probabilities": ("FP32", [len(labels)])})
     _warm_up(config, {"pictures": ("FP32", shape, "random")})
+    return _text(config)
+
+
+def session_config() -> str:
+    """Of matching's session encoder; vectors of any number of dimensions."""
+    config = _config(SESSION_ENCODER, "python", session_recipe.BATCH, SESSION_QUEUE)
+    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
+    talks, dims = session_recipe.TALKS, SESSION_WARM_DIMS
+    _tensors(config.input, {"BEFORE": ("FP64", [-1]), "TALKS": ("FP64", [talks, 2])})
+    _tensors(config.input, {"PARTNERS": ("FP32", [talks, -1])})
+    _tensors(config.output, {"STATE": ("FP64", [-1]), "MODEL": ("STRING", [1])})
+    inputs = {"BEFORE": ("FP64", [dims + session_recipe.SUMS], "zero")}
+    inputs |= {"TALKS": ("FP64", [talks, 2], "zero")}
+    inputs |= {"PARTNERS": ("FP32", [talks, dims], "zero")}
+    _warm_up(config, inputs)
     return _text(config)
 
 
