@@ -99,6 +99,7 @@ def self_normalised(log: Logged) -> Estimate:
     weights = log.weights
     if not weights.sum() > 0:
         raise EvaluationRefused("target", "NO_OVERLAP", "nothing that it would do was ever done")
+    weights = weights / weights.max()  # chances near the smallest float lose digits in products
     value = float((weights * log.reward).sum() / weights.sum())
     found = _estimate(log, weights * (log.reward - value) / weights.mean())
     return Estimate(value, found.low + value, found.high + value, found.effective, found.waves)
