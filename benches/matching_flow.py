@@ -36,6 +36,8 @@ from inyeon.runtime.identity.statements import StatementSigner
 from inyeon.runtime.identity.statements_pb import seal
 from inyeon.runtime.identity.tokens import TokenIssuer, audience_of
 from inyeon.runtime.keyring import Keyring
+from inyeon.runtime.loop import collect_less
+from inyeon.runtime.loop import run as run_loop
 from inyeon.runtime.settings import RuntimeSettings
 from inyeon_protos.common.v1 import identity_pb2, stream_pb2
 from inyeon_protos.matching.v1 import matching_pb2 as pb
@@ -315,13 +317,14 @@ def _settings(folder: Path) -> RuntimeSettings:
 
 
 def _tell_ports(ports: Ports) -> None:
+    collect_less()  # as `inyeon serve` does
     sys.stdout.write(f"{ports.grpc}\n")
     sys.stdout.flush()
 
 
 def main(arguments: Sequence[str]) -> int:
     """The service's own process."""
-    return asyncio.run(
+    return run_loop(
         run(builders(("matching",)), _settings(Path(arguments[0])), started=_tell_ports)
     )
 

@@ -12,7 +12,8 @@ from sqlalchemy import or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.matching.adapters.devices import LOOKED_AT, Twins, twins_of
-from inyeon.matching.adapters.rows import micros, moment_of
+from inyeon.matching.adapters.looking import Looked
+from inyeon.matching.adapters.rows import micros
 from inyeon.matching.adapters.tables import edges, meetings
 
 CHUNK = 400
@@ -22,26 +23,23 @@ Bars = dict[str, dict[str, datetime | None]]
 """By user: whom until when; None: for ever."""
 
 
-async def bars_of(connection: AsyncConnection, users: Sequence[str], at: datetime) -> Bars:
+async def bars_of(connection: AsyncConnection, users: Sequence[str], looked: Looked) -> Bars:
     """Everybody whom each of these users must not meet."""
     bars: Bars = {user: {} for user in users}
-    met = await connection.execute(
-        select(meetings.c.user_id, meetings.c.other_id, meetings.c.until_us).where(
-            or_(meetings.c.user_id.in_(users), meetings.c.other_id.in_(users)),
-            meetings.c.until_us > micros(at),
-        )
-    )
-    for one, other, until_us in met:
-        _bar(bars, one, other, moment_of(until_us))
-    twins = await twins_of(connection, users)
-    blocked = await _edges_of(connection, {*users}.union(*twins.values()))
-    everybody = twins | await twins_of(connection, {one for pair in blocked for one in pair})
+    for one, other, until in looked.met:
+        _bar(bars, one, other, until)
+    blocked, twins = set(looked.blocked), {one: tuple(all_) for one, all_ in looked.twins.items()}
+    accounts = set[str]().union(*twins.values()).difference(users)
+    if accounts:
+        blocked.update(await _edges_of(connection, accounts))
+    others = {one for pair in blocked for one in pair}.difference(users)
+    everybody = twins | (await twins_of(connection, others) if others else {})
     for one, other in blocked:
         for here in (one, *everybody.get(one, ())):
             for there in (other, *everybody.get(other, ())):
                 _bar(bars, here, there, None)
-    for user, others in twins.items():
-        for other in others:
+    for user, those in twins.items():
+        for other in those:
             _bar(bars, user, other, None)
     return bars
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
@@ -16,14 +17,14 @@ from inyeon.matching.adapters.answering import accept_match
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
 from inyeon.matching.adapters.ending import Ending, end_matches
+from inyeon.matching.adapters.looking import look
 from inyeon.matching.adapters.modes import keep_mode, modes_of
-from inyeon.matching.adapters.rows import match_from_row, micros, moment_of
+from inyeon.matching.adapters.rows import match_from_row, micros
 from inyeon.matching.adapters.tables import (
     credits_given,
     edges,
     faults,
     live_matches,
-    live_users,
     meetings,
     sanctions,
     ticket_ends,
@@ -37,7 +38,7 @@ from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.clock import Clock
-from inyeon.runtime.store.dialects import lock, upsert
+from inyeon.runtime.store.dialects import is_postgresql, lock, one_of, upsert
 from inyeon.runtime.store.port import Store
 from inyeon.runtime.store.repeating import repeating
 from inyeon.runtime.store.together import Together
@@ -48,6 +49,9 @@ GATES = "matching-gates"
 """A wave holds it alone from its second look to its commit; what opens or closes a gate shares it.
 So a verdict is either seen by the wave, or its own handler finds the match that the wave made; and
 no ticket ends between look and commit, which would cost the whole wave. A wave takes some 50 ms."""
+CREDITS_GAP_S = 0.02
+"""Between two questions for credits: at 300 seekers a second six share one, and wait 10 ms for it.
+"""
 CHUNK = 500  # names in one statement; SQLite takes 32,766, PostgreSQL 65,535
 
 Item = TypeVar("Item")
@@ -69,7 +73,7 @@ class SqlBook:
         self._clock = clock
         self._horizon = rematch_horizon
         self._ends = Together(self._end_matches, CHUNK)
-        self._credits = Together(self._credits_of, CHUNK)
+        self._credits = Together(self._credits_of, CHUNK, CREDITS_GAP_S)
 
     async def hold(
         self, pool: str, replica: str, epoch: int, patience_s: float = 0.0
@@ -97,7 +101,9 @@ class SqlBook:
 
     @repeating
     async def see_devices(self, tickets: Sequence[Ticket], at: datetime) -> None:
-        pairs = [(ticket.user_id, ticket.device) for ticket in tickets]
+        pairs = [(ticket.user_id, ticket.device) for ticket in tickets if ticket.device]
+        if not pairs:
+            return
         async with self._store.reading() as connection:
             new = [
                 pair for chunk in _chunks(pairs) for pair in await devices.unseen(connection, chunk)
@@ -113,21 +119,25 @@ class SqlBook:
         return frozenset(users).union(*twins.values())
 
     async def facts(self, users: Sequence[str], at: datetime) -> dict[str, Facts]:
-        found: dict[str, Facts] = {}
-        async with self._store.reading() as connection:
-            for chunk in _chunks(users):
-                found.update(await _facts(connection, chunk, at))
-        return found
+        return (await self.look(users, (), at))[0]
 
-    async def ended(self, tickets: Sequence[str]) -> frozenset[str]:
-        over: set[str] = set()
+    async def look(
+        self, users: Sequence[str], tickets: Sequence[str], at: datetime
+    ) -> tuple[dict[str, Facts], frozenset[str]]:
         async with self._store.reading() as connection:
-            for chunk in _chunks(tickets):
-                rows = await connection.execute(
-                    select(ticket_ends.c.ticket_id).where(ticket_ends.c.ticket_id.in_(chunk))
-                )
-                over.update(rows.scalars())
-        return frozenset(over)
+            looked = await look(connection, users, tickets, at)
+            bars = await bars_of(connection, users, looked)
+        facts = {
+            user: Facts(
+                looked.verdicts.get(user, Verdict.NONE),
+                looked.sanctioned.get(user),
+                user in looked.live,
+                bars[user],
+                looked.cooling.get(user),
+            )
+            for user in users
+        }
+        return facts, frozenset(looked.over)
 
     async def credit(self, user_id: str, at: datetime) -> float:
         waited_s, until_us = await self._credits.one(user_id)
@@ -135,10 +145,9 @@ class SqlBook:
 
     async def _credits_of(self, users: Sequence[str]) -> list[tuple[float, int]]:
         """Seconds and until when they are good."""
-        given = credits_given.c
-        asking = select(given.user_id, given.waited_s, given.until_us)
         async with self._store.reading(once=True) as connection:
-            rows = await connection.execute(asking.where(given.user_id.in_(users)))
+            asking = _asking_credits(is_postgresql(connection))
+            rows = await connection.execute(asking, {"users": users})
             found = {user: (float(waited), int(until)) for user, waited, until in rows}
         return [found.get(user, (0.0, 0)) for user in users]
 
@@ -271,6 +280,13 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         yield items[start : start + CHUNK]
 
 
+@cache
+def _asking_credits(of_server: bool) -> Select[str, float, int]:
+    given = credits_given.c
+    mine = one_of(given.user_id, "users", of_server=of_server)
+    return select(given.user_id, given.waited_s, given.until_us).where(mine)
+
+
 def _end(ticket: Ticket, end: TicketEnd, at: datetime) -> _Row:
     return {
         "ticket_id": ticket.ticket_id,
@@ -284,35 +300,3 @@ async def _insert_new(connection: AsyncConnection, table: Table, row: _Row) -> b
     """Inserts unless the key is there already; True when inserted."""
     adding = upsert(connection, table).values(row).on_conflict_do_nothing()
     return bool((await connection.execute(adding)).rowcount)
-
-
-async def _facts(
-    connection: AsyncConnection, users: Sequence[str], at: datetime
-) -> dict[str, Facts]:
-    judged = await connection.execute(
-        select(verdicts.c.user_id, verdicts.c.verdict).where(verdicts.c.user_id.in_(users))
-    )
-    verdict = {user: Verdict[name] for user, name in judged}
-    punished = await connection.execute(
-        select(sanctions.c.user_id, sanctions.c.until_us).where(sanctions.c.user_id.in_(users))
-    )
-    until = {user: moment_of(end) for user, end in punished}
-    live = await connection.scalars(
-        select(live_users.c.user_id).where(live_users.c.user_id.in_(users))
-    )
-    busy = set(live)
-    bars = await bars_of(connection, users, at)
-    cooling = await connection.execute(
-        select(faults.c.user_id, faults.c.until_us).where(faults.c.user_id.in_(users))
-    )
-    cools = {user: moment_of(end) for user, end in cooling}
-    return {
-        user: Facts(
-            verdict.get(user, Verdict.NONE),
-            until.get(user),
-            user in busy,
-            bars[user],
-            cools.get(user),
-        )
-        for user in users
-    }

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.matching.adapters import events
 from inyeon.matching.adapters.bars import barred_pairs
+from inyeon.matching.adapters.looking import unfit
 from inyeon.matching.adapters.modes import modes_of
 from inyeon.matching.adapters.rows import match_to_json, micros
 from inyeon.matching.adapters.tables import (
@@ -17,15 +18,13 @@ from inyeon.matching.adapters.tables import (
     live_users,
     meetings,
     pool_owners,
-    sanctions,
     ticket_ends,
-    verdicts,
 )
 from inyeon.matching.app.ports import Proposal, WaveOrder
 from inyeon.matching.domain.modes import PoolMode
-from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.tickets import TicketEnd
 from inyeon.matching.errors import PoolLost, PoolPaused
+from inyeon.runtime.store.dialects import is_postgresql, one_of
 from inyeon.runtime.store.port import Transaction
 
 CHUNK = 200
@@ -65,8 +64,8 @@ async def _still_right(
     connection: AsyncConnection, order: WaveOrder, proposals: tuple[Proposal, ...]
 ) -> list[Proposal]:
     users = [user for proposal in proposals for user in proposal.match.users]
-    out = await _unfit(connection, order, users)
-    over = await _over(connection, [ticket for one in proposals for ticket in one.tickets])
+    tickets = [ticket for one in proposals for ticket in one.tickets]
+    out, over = await unfit(connection, users, tickets, order.decided_at)
     pairs = [one.match.users for one in proposals]
     barred = await barred_pairs(connection, pairs, order.decided_at)
     return [
@@ -76,26 +75,6 @@ async def _still_right(
         and over.isdisjoint(proposal.tickets)
         and frozenset(proposal.match.users) not in barred
     ]
-
-
-async def _unfit(connection: AsyncConnection, order: WaveOrder, users: list[str]) -> set[str]:
-    fine = [verdict.name for verdict in Verdict if verdict.lets_meet]
-    now = micros(order.decided_at)
-    statements = (
-        select(live_users.c.user_id).where(live_users.c.user_id.in_(users)),
-        select(verdicts.c.user_id).where(
-            verdicts.c.user_id.in_(users), verdicts.c.verdict.not_in(fine)
-        ),
-        select(sanctions.c.user_id).where(
-            sanctions.c.user_id.in_(users), sanctions.c.until_us > now
-        ),
-    )
-    return {user for one in statements for user in await connection.scalars(one)}
-
-
-async def _over(connection: AsyncConnection, tickets: list[str]) -> set[str]:
-    ended = select(ticket_ends.c.ticket_id).where(ticket_ends.c.ticket_id.in_(tickets))
-    return set(await connection.scalars(ended))
 
 
 async def _write(
@@ -134,8 +113,8 @@ async def _write(
     for start in range(0, len(pairs), CHUNK):
         some = [tuple(pair) for pair in pairs[start : start + CHUNK]]
         await connection.execute(delete(meetings).where(forgotten.in_(some)))
-        used = users[2 * start : 2 * (start + CHUNK)]
-        await connection.execute(delete(credits_given).where(credits_given.c.user_id.in_(used)))
+    used = one_of(credits_given.c.user_id, "users", of_server=is_postgresql(connection))
+    await connection.execute(delete(credits_given).where(used), {"users": users})
     await connection.execute(
         insert(meetings),
         [{"user_id": one, "other_id": other, "until_us": until} for one, other in pairs],
@@ -146,9 +125,7 @@ async def _emit(
     tx: Transaction, order: WaveOrder, kept: list[Proposal], stand: frozenset[str]
 ) -> None:
     agreed = [f"match:{one.match.match_id}" for one in kept if one.match.agreed]
-    versions: dict[str, int] = {}
-    for start in range(0, len(agreed), CHUNK):
-        versions |= await tx.next_versions(agreed[start : start + CHUNK])
+    versions = await tx.next_versions(agreed)
     for proposal in kept:
         match = proposal.match
         if match.agreed:  # else when both have said yes

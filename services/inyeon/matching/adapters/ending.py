@@ -15,7 +15,7 @@ from inyeon.matching.adapters.rows import match_from_row, micros
 from inyeon.matching.adapters.tables import credits_given, live_matches, live_users, meetings
 from inyeon.matching.domain.faults import at_fault
 from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
-from inyeon.runtime.store.dialects import upsert
+from inyeon.runtime.store.dialects import is_postgresql, one_of, upsert
 from inyeon.runtime.store.port import Transaction
 
 CREDIT_KEPT = timedelta(minutes=2)
@@ -50,10 +50,14 @@ async def end_matches(
 
 
 async def _take_out(connection: AsyncConnection, match_ids: list[str]) -> dict[str, str]:
-    ending = delete(live_matches).where(live_matches.c.match_id.in_(match_ids))
-    rows = await connection.execute(ending.returning(live_matches.c.match_id, live_matches.c.match))
+    of_server = is_postgresql(connection)
+    named = one_of(live_matches.c.match_id, "matches", of_server=of_server)
+    columns = live_matches.c.match_id, live_matches.c.match
+    ending = delete(live_matches).where(named).returning(*columns)
+    rows = await connection.execute(ending, {"matches": match_ids})
     kept = {str(row.match_id): str(row.match) for row in rows}
-    await connection.execute(delete(live_users).where(live_users.c.match_id.in_(sorted(kept))))
+    theirs = one_of(live_users.c.match_id, "matches", of_server=of_server)
+    await connection.execute(delete(live_users).where(theirs), {"matches": sorted(kept)})
     return kept
 
 

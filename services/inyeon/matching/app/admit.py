@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts
-from inyeon.matching.app.state import tell_waiting
 from inyeon.matching.domain.pool import Bar, Standing
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 
@@ -87,8 +86,9 @@ def _remove(desk: Desk, ended: EndedTicket) -> None:
 
 async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
     await desk.book.see_devices(tickets, desk.clock.now())
-    facts = await desk.book.facts([ticket.user_id for ticket in tickets], desk.clock.now())
-    over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
+    users = [ticket.user_id for ticket in tickets]
+    ids = [ticket.ticket_id for ticket in tickets]
+    facts, over = await desk.book.look(users, ids, desk.clock.now())
     for ticket in tickets:
         known = facts.get(ticket.user_id, Facts())
         if ticket.ticket_id in over:
@@ -96,7 +96,7 @@ async def _take_in(desk: Desk, tickets: list[Ticket]) -> None:
         elif known.in_match:
             await _end_unheard(desk, ticket)
         else:
-            await _add(desk, ticket, known)
+            _add(desk, ticket, known)
 
 
 def _since_made(desk: Desk, ticket: Ticket) -> timedelta:
@@ -111,7 +111,7 @@ def _since_made(desk: Desk, ticket: Ticket) -> timedelta:
     return min(max(since, least), least + RENEWED_EVERY)
 
 
-async def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
+def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
     hall, now = desk.hall, desk.clock.monotonic()
     bars = [Bar(other, moment(desk, at, math.inf)) for other, at in (facts.bars or {}).items()]
     started = desk.started(_since_made(desk, ticket))
@@ -121,4 +121,4 @@ async def _add(desk: Desk, ticket: Ticket, facts: Facts) -> None:
     sign = hall.signs.get(ticket.user_id)
     if sign is not None:
         hall.pool.heartbeat(ticket.user_id, sign.heard_at, sign.present, sign.pass_until)
-    await tell_waiting(desk, hall.pool.look(ticket.user_id, now))
+    hall.untold.add(ticket.user_id)

@@ -48,6 +48,10 @@ class Hall:
     """By user."""
     told: dict[str, tuple[float, Queued | Paused]] = field(default_factory=dict)
     """By user: when and what they were last told about waiting."""
+    untold: set[str] = field(default_factory=set)
+    """Users who came since the last wave: what it says of them is the first that they hear."""
+    told_at: float = -math.inf
+    """When everybody was looked at for news."""
     fitting: dict[str, int] = field(default_factory=dict)
     """By user: how many people fitted in the last wave."""
     costs: dict[str, tuple[float, tuple[FilterCost, ...]]] = field(default_factory=dict)
@@ -93,8 +97,9 @@ class Hall:
             known.clear()
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
         self.asking.clear()
+        self.untold.clear()
         self.away.clear()
-        self.costed_at = self.mode_at = -math.inf
+        self.costed_at = self.mode_at = self.told_at = -math.inf
         self.rebuilt.clear()
 
     def lock(self, user_id: str) -> asyncio.Lock:

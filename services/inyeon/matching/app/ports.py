@@ -98,8 +98,10 @@ class Book(Protocol):
         """Facts about each of these users."""
         ...
 
-    async def ended(self, tickets: Sequence[str]) -> frozenset[str]:
-        """Which of these tickets are over."""
+    async def look(
+        self, users: Sequence[str], tickets: Sequence[str], at: datetime
+    ) -> tuple[dict[str, Facts], frozenset[str]]:
+        """Facts about each of these users, and which of these tickets are over; of one moment."""
         ...
 
     async def credit(self, user_id: str, at: datetime) -> float:

@@ -24,6 +24,9 @@ from inyeon.runtime.errors import Unavailable
 SIGNS_KEPT_S = 90.0  # longer than anything waits or meets without a sign of life (30 s)
 MODE_EVERY_S = 1.0
 """An empty pool shall not ask the store ten times a second. Within it a switched pool says so."""
+TELL_EVERY_S = 0.5
+"""Everybody is looked at for news so often: reasons change with the others, not by the millisecond.
+"""
 IN_A_THREAD = 256
 """From so many people on a pass takes more than some 3 ms, too long to hold up the streams."""
 
@@ -32,7 +35,8 @@ async def run_wave(desk: Desk) -> None:
     """One pass. Raises PoolLost when another replica owns the pool. With the store away, with
     verdicts that may be old, or where an operator paused it, nobody is paired and everybody who
     waits is told so."""
-    await _keep_time(desk)
+    changed = await _keep_time(desk)
+    away = desk.hall.service_away
     try:
         _check_freshness(desk)
         await _check_mode(desk)
@@ -40,7 +44,9 @@ async def run_wave(desk: Desk) -> None:
         desk.hall.service_away = False
     except Unavailable:
         desk.hall.service_away = True
-    await _tell_everybody(desk)
+    if desk.hall.service_away is not away:
+        desk.hall.told_at = -math.inf
+    await _tell(desk, changed)
     pool = desk.hall.pool
     desk.meter.waiting(len(pool), pool.paused_count(), len(desk.hall.meetings))
     desk.hall.last_pass_at = desk.clock.now()
@@ -64,13 +70,22 @@ async def _check_mode(desk: Desk) -> None:
         raise PoolPaused(f"an operator paused pool {desk.pool}")
 
 
-async def _tell_everybody(desk: Desk) -> None:
-    for look in desk.hall.pool.looks(desk.clock.monotonic()):
+async def _tell(desk: Desk, changed: set[str]) -> None:
+    """Those who are new or whose gates changed; everybody now and then."""
+    hall, now = desk.hall, desk.clock.monotonic()
+    untold, hall.untold = changed | hall.untold, set()
+    if hall.told_at + TELL_EVERY_S <= now:
+        hall.told_at = now
+        looks = hall.pool.looks(now)
+    else:
+        looks = hall.pool.looks(now, untold)
+    for look in looks:
         if desk.hall.pool.of_user(look.ticket.user_id) is look.ticket:  # still, after each await
             await tell_waiting(desk, look)
 
 
-async def _keep_time(desk: Desk) -> None:
+async def _keep_time(desk: Desk) -> set[str]:
+    """Whose ticket stands still or goes on since the last wave."""
     changes = desk.hall.pool.tick(desk.clock.monotonic())
     for ticket in changes.silent:
         try:
@@ -79,7 +94,9 @@ async def _keep_time(desk: Desk) -> None:
             continue  # it is silent at the next wave, too
     for _, gate in changes.paused:
         desk.meter.paused(gate)
-    desk.hall.forget_signs(desk.clock.monotonic() - SIGNS_KEPT_S)
+    if desk.hall.told_at + TELL_EVERY_S <= desk.clock.monotonic():
+        desk.hall.forget_signs(desk.clock.monotonic() - SIGNS_KEPT_S)
+    return {ticket.user_id for ticket in (*changes.resumed, *(one for one, _ in changes.paused))}
 
 
 async def _pair(desk: Desk) -> None:
@@ -140,11 +157,11 @@ async def _commit(desk: Desk, asked: Asked, wave: Wave) -> int:
             if proposal.match.match_id in stand:
                 _begin(desk, proposal.match, _tickets(wave, proposal.places))
     for proposal in proposals:
-        await _tell(desk, wave, proposal)
+        await _tell_both(desk, wave, proposal)
     return len(proposals) - len(stand)
 
 
-async def _tell(desk: Desk, wave: Wave, proposal: Proposal) -> None:
+async def _tell_both(desk: Desk, wave: Wave, proposal: Proposal) -> None:
     """To the people of a match that lives still; of one that the book left out, look again."""
     match = proposal.match
     if desk.hall.meetings.of_user(match.first.user_id) is match:
@@ -198,8 +215,8 @@ def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None
 async def _look_again(desk: Desk, tickets: tuple[Ticket, Ticket]) -> None:
     """The book knew better than the pool: take over what it knows, lest it is tried again."""
     users = [ticket.user_id for ticket in tickets]
-    facts = await desk.book.facts(users, desk.clock.now())
-    over = await desk.book.ended([ticket.ticket_id for ticket in tickets])
+    ids = [ticket.ticket_id for ticket in tickets]
+    facts, over = await desk.book.look(users, ids, desk.clock.now())
     for ticket in tickets:
         known = facts.get(ticket.user_id, Facts())
         if ticket.ticket_id in over or known.in_match:

@@ -6,7 +6,7 @@ All times are seconds of one monotonic clock, given by the caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -206,11 +206,14 @@ class Pool:
         """Where a waiting user stands. Raises KeyError for somebody who does not wait."""
         return self._looks(np.array([self._row_of_user[user_id]]), now)[0]
 
-    def looks(self, now: float) -> list[Look]:
-        """Where everybody stands, in the order of rows."""
+    def looks(self, now: float, users: Collection[str] | None = None) -> list[Look]:
+        """Where everybody stands, in the order of rows; or those of these users who wait."""
         if not self._row_of_user:
             return []
-        return self._looks(np.flatnonzero(self._rows["used"]), now)
+        if users is None:
+            return self._looks(np.flatnonzero(self._rows["used"]), now)
+        rows = sorted(self._row_of_user[user] for user in users if user in self._row_of_user)
+        return self._looks(np.array(rows, np.int64), now) if rows else []
 
     def cools_s(self, user_id: str, now: float) -> float:
         """Seconds of cool-down left. Raises KeyError for somebody who does not wait."""

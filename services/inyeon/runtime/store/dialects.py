@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, any_, bindparam, func, select
+from sqlalchemy import Dialect, Table, Text, TypeDecorator, any_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
@@ -31,12 +32,28 @@ def is_postgresql(connection: AsyncConnection) -> bool:
 
 
 def one_of(column: ColumnElement[Any], values: str, *, of_server: bool) -> ColumnElement[bool]:
-    """The column has one of the values of the parameter `values`. `of_server`: on PostgreSQL they
-    are one array, so that the statement is the same for one and for a thousand, and is prepared
-    once."""
+    """The column has one of the values of the parameter `values`, a list. The statement is the same
+    for one and for a thousand, so it is compiled and prepared once: on PostgreSQL (`of_server`)
+    they are one array, on SQLite one JSON text."""
     if of_server:
         return column == any_(bindparam(values, type_=postgresql.ARRAY(column.type)))
-    return column.in_(bindparam(values, expanding=True))
+    return column.in_(select(each_of(values)))
+
+
+def each_of(values: str) -> ColumnElement[Any]:
+    """Each value of the parameter `values`, a list, as a row (SQLite)."""
+    listed = func.json_each(bindparam(values, type_=_JsonList())).table_valued("value")
+    return listed.c.value
+
+
+class _JsonList(TypeDecorator[list[Any]]):
+    """A list of texts or whole numbers as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str:
+        return json.dumps(list(value or ()))
 
 
 async def lock(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:

@@ -25,6 +25,7 @@ from inyeon.runtime.errors import (
     StoreUnavailable,
 )
 from inyeon.runtime.store.postgres_errors import meaning_of
+from inyeon.runtime.store.sqlite_driver import QuickConnection
 
 # A writing transaction takes about 3 ms (two statements and one fsync), so 5 s is a queue of more
 # than 1,500. RPCs of services have 10 s, which leaves the caller time for an answer.
@@ -36,35 +37,43 @@ READERS = 4  # two cores can keep about two readers busy, one more each waits fo
 READ_WAIT_S = 5.0
 
 
-def sqlite_url(path: Path) -> str:
-    """SQLAlchemy URL of a file."""
-    return f"sqlite+aiosqlite:///{path}"
-
-
-def writing_engine(url: str, durable: bool) -> AsyncEngine:
+def writing_engine(path: Path, durable: bool) -> AsyncEngine:
     """Engine for reading and writing."""
-    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=WRITE_WAIT_S)
+    engine = _engine(path, False, pool_size=1, pool_timeout=WRITE_WAIT_S)
     synchronous = "FULL" if durable else "OFF"
     _prepare(engine, f"PRAGMA synchronous={synchronous}", "PRAGMA foreign_keys=ON")
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
 
-def reading_engine(url: str) -> AsyncEngine:
+def reading_engine(path: Path) -> AsyncEngine:
     """Engine for reading only."""
-    engine = create_async_engine(url, pool_size=READERS, max_overflow=0, pool_timeout=READ_WAIT_S)
+    engine = _engine(path, True, pool_size=READERS, pool_timeout=READ_WAIT_S)
     _prepare(engine, "PRAGMA query_only=ON")
     _begin_with(engine, "BEGIN")
     return engine
 
 
-def migrating_engine(url: str) -> AsyncEngine:
+def migrating_engine(path: Path) -> AsyncEngine:
     """Engine for one migration: foreign keys off, because altering a table on SQLite builds it
     anew."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(_url(path), poolclass=NullPool)
     _prepare(engine, "PRAGMA synchronous=FULL")
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
+
+
+def _url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def _engine(path: Path, reads_only: bool, **pool: Any) -> AsyncEngine:
+    async def connect() -> QuickConnection:
+        connection = QuickConnection(path, reads_only)
+        await connection
+        return connection
+
+    return create_async_engine(_url(path), max_overflow=0, async_creator=connect, **pool)
 
 
 @contextmanager

@@ -34,7 +34,6 @@ from inyeon.runtime.store.engines import (
     mapped_errors,
     migrating_engine,
     reading_engine,
-    sqlite_url,
     writing_engine,
 )
 from inyeon.runtime.store.migrating import alone, migrations_of, suit_outbox, upgrade
@@ -234,9 +233,8 @@ def _without_transactions(engine: AsyncEngine) -> AsyncEngine:
 
 async def _open_file(path: Path, tables: MetaData, migrations: Path | None, durable: bool) -> Pools:
     await asyncio.to_thread(check_file, path)
-    url = sqlite_url(path)
-    await _create_tables(migrating_engine(url), tables, migrations)
-    return Pools(writing_engine(url, durable), reading_engine(url))
+    await _create_tables(migrating_engine(path), tables, migrations)
+    return Pools(writing_engine(path, durable), reading_engine(path))
 
 
 async def _open_server(

@@ -7,6 +7,7 @@ hundred share their statements and their commit.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -16,10 +17,17 @@ A = TypeVar("A")
 
 class Together(Generic[Q, A]):
     """`do` takes up to `most` questions and returns their answers in order. What it raises,
-    everybody who asked together is told. One event loop owns it."""
+    everybody who asked together is told. `gap_s` lies between the starts of two batches of one
+    rush. One event loop owns it."""
 
-    def __init__(self, do: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], most: int) -> None:
+    def __init__(
+        self,
+        do: Callable[[Sequence[Q]], Awaitable[Sequence[A]]],
+        most: int,
+        gap_s: float = 0.0,
+    ) -> None:
         self._do = do
+        self._gap_s = gap_s
         self._most = most
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._run: asyncio.Task[None] | None = None
@@ -36,8 +44,12 @@ class Together(Generic[Q, A]):
     async def _work(self) -> None:
         try:
             while self._waiting:
+                began_s = time.monotonic()
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._answer(batch)
+                if self._gap_s:
+                    # Also after the last one: who asks within it is the next of the same rush.
+                    await asyncio.sleep(max(0.0, began_s + self._gap_s - time.monotonic()))
         finally:
             self._run = None
             for _, left in self._waiting:  # only where this task was cancelled

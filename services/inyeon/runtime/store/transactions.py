@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.log.port import NewRecord
-from inyeon.runtime.store.dialects import is_postgresql
+from inyeon.runtime.store.dialects import each_of, is_postgresql
 from inyeon.runtime.store.many import add
 from inyeon.runtime.store.outbox_rows import OutboxRow, row_of
 from inyeon.runtime.store.tables import fact_versions, outbox
@@ -54,23 +54,25 @@ class SqlTransaction:
             await add(self.connection, outbox, self._rows)
 
     async def _raise(self, facts: list[str], by: int) -> dict[str, int]:
-        raised = _RAISE_MANY if is_postgresql(self.connection) else _raise_values(facts)
-        given = {"facts": facts} if is_postgresql(self.connection) else {}
-        result = await self.connection.execute(raised, given | {"by_": by})
+        of_server = is_postgresql(self.connection)
+        raised = _RAISE_ON_SERVER if of_server else _RAISE_IN_FILE
+        result = await self.connection.execute(raised, {"facts": facts, "by_": by})
         return {row.fact: row.version for row in result}
 
 
-def _raise_values(facts: list[str]) -> Any:
-    rows = [{"fact": fact, "version": bindparam("by_")} for fact in facts]
-    return _raising(sqlite.insert(fact_versions).values(rows))
-
-
-def _raise_many() -> Any:
+def _raise_on_server() -> Any:
     """One array: the statement is the same for one fact and for a thousand, so it is prepared
     once; rows are locked in the order of the array."""
     each = func.unnest(cast(bindparam("facts"), ARRAY(Text())))
     chosen = select(each, cast(bindparam("by_"), BigInteger()))
     return _raising(postgresql.insert(fact_versions).from_select(["fact", "version"], chosen))
+
+
+def _raise_in_file() -> Any:
+    """As JSON, for the same reason."""
+    # Without WHERE, SQLite takes the conflict clause for the condition of a join.
+    chosen = select(each_of("facts"), cast(bindparam("by_"), BigInteger())).where(true())
+    return _raising(sqlite.insert(fact_versions).from_select(["fact", "version"], chosen))
 
 
 def _raising(insert: sqlite.Insert | postgresql.Insert) -> Any:
@@ -79,4 +81,5 @@ def _raising(insert: sqlite.Insert | postgresql.Insert) -> Any:
     return doing.returning(fact_versions.c.fact, fact_versions.c.version)
 
 
-_RAISE_MANY = _raise_many()
+_RAISE_ON_SERVER = _raise_on_server()
+_RAISE_IN_FILE = _raise_in_file()

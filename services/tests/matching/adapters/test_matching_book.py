@@ -193,7 +193,7 @@ async def test_the_first_end_of_a_ticket_wins(book: SqlBook) -> None:
     ticket = next(iter(synthetic_waiters(1, 1))).ticket
     assert await book.end_ticket(ticket, TicketEnd.CANCELLED, AT)
     assert not await book.end_ticket(ticket, TicketEnd.EXPIRED, AT)
-    assert await book.ended([ticket.ticket_id, "other"]) == {ticket.ticket_id}
+    assert (await book.look((), [ticket.ticket_id, "other"], AT))[1] == {ticket.ticket_id}
 
 
 async def test_what_the_log_hears_of_a_match(book: SqlBook, store: SqlStore) -> None:

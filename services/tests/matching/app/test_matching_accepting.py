@@ -96,6 +96,7 @@ async def test_who_was_declined_waits_again_at_once_with_the_time_waited(asking:
     assert over == [news.MatchOver(match.match_id, EndReason.DECLINED, by_me=True)]
     assert asking.desk.hall.ticket_of("bob") is None
     await asking.arrive()
+    await run_wave(asking.desk)
     first, queued = asking.teller.take("ana")
     assert first == news.MatchOver(match.match_id, EndReason.DECLINED, by_me=False)
     assert isinstance(queued, news.Queued) and queued.waited_s == pytest.approx(1.0)

@@ -53,6 +53,7 @@ async def test_somebody_who_can_meet_nobody_is_told_so_with_the_first_word(scene
     unknown = Person("ana", AgeBand.UNKNOWN, "US", Gender.OTHER)
     await seek(scene.desk, unknown, WISH, "s")
     await scene.arrive()
+    await run_wave(scene.desk)
     (told,) = scene.teller.take("ana")
     assert told.reason is WaitReason.AGE_UNKNOWN
 

@@ -88,7 +88,7 @@ async def test_who_has_waited_long_waits_on_in_the_next_pool_with_the_time_waite
     assert before is not None and ticket.ticket_id != before.ticket_id
     assert ticket.person == before.person
     assert ticket.wish.interests.data == before.wish.interests.data
-    assert await home.book.ended([before.ticket_id]) == {before.ticket_id}
+    assert (await home.book.look((), [before.ticket_id], home.clock.now()))[1] == {before.ticket_id}
 
 
 async def test_a_paused_ticket_stays(scene: Any) -> None:

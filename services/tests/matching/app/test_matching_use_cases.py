@@ -247,7 +247,9 @@ async def test_a_second_ticket_of_a_user_ends_without_a_word(scene: Scene) -> No
     second = replace(first, ticket_id="second")
     await admit(scene.desk, [second])
     assert scene.desk.hall.pool.of_user("ana") is first
-    assert await scene.desk.book.ended(["second", first.ticket_id]) == {"second"}
+    assert (await scene.desk.book.look((), ["second", first.ticket_id], scene.clock.now()))[1] == {
+        "second"
+    }
     assert scene.teller.heard == []
 
 
