@@ -49,6 +49,8 @@ GATES = "matching-gates"
 """A wave holds it alone from its second look to its commit; what opens or closes a gate shares it.
 So a verdict is either seen by the wave, or its own handler finds the match that the wave made; and
 no ticket ends between look and commit, which would cost the whole wave. A wave takes some 50 ms."""
+ENDS_GAP_S = 0.05
+"""Between two transactions that end matches: people have hung up already."""
 CREDITS_GAP_S = 0.02
 """Between two questions for credits: at 300 seekers a second six share one, and wait 10 ms for it.
 """
@@ -72,7 +74,7 @@ class SqlBook:
         self._store = store
         self._clock = clock
         self._horizon = rematch_horizon
-        self._ends = Together(self._end_matches, CHUNK)
+        self._ends = Together(self._end_matches, CHUNK, ENDS_GAP_S)
         self._credits = Together(self._credits_of, CHUNK, CREDITS_GAP_S)
 
     async def hold(
