@@ -41,7 +41,9 @@ class MatchingSettings(StrictSettings):
     fits well meets at once; how long others hold out for somebody better says `relaxed_after_s`."""
     min_similarity: float = Field(default=0.4, ge=0, le=1)
     """Smallest cosine that a person takes at once; falls to 0 over `relaxed_after_s`."""
-    relaxed_after_s: float = Field(default=20.0, gt=0, le=600)
+    relaxed_after_s: float = Field(default=5.0, gt=0, le=600)
+    """5 s bring most of the mutual interest that 20 s bring, for a third of the people whom 20 s
+    lose (SIMULATED, docs/matching-simulator.md)."""
     rematch_horizon_s: float = Field(default=600.0, ge=0)
     """Two people do not meet again for so long after a match."""
     verdicts_stale_s: float = Field(default=5.0, gt=0, le=60)

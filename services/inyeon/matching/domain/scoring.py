@@ -76,12 +76,12 @@ class Patience:
     At 0 s a partner must have similarity >= `start`, after `relaxed_after_s` anybody within the
     gates will do, linearly between. Both must agree, so the one who has waited less decides.
     Unrelated texts lie below 0.25 and the same hobbies across languages at 0.57 to 0.75 (sentence
-    encoder, measured), so 0.4 parts them; at one wave a second a good pair meets at the next wave,
-    and two people with nothing in common within 20 s.
+    encoder, measured), so 0.4 parts them: a good pair meets at the next wave, and two people with
+    nothing in common within 5 s.
     """
 
     start: float = 0.4
-    relaxed_after_s: float = 20.0
+    relaxed_after_s: float = 5.0
     credit_cap_s: float = 60.0
     """Waiting beyond this raises the score no more, so that it never outweighs everything else."""
 

@@ -68,7 +68,7 @@ class Policy:
     `on-arrival`: the best one that fits, at once."""
     wave_every_s: float = 1.0
     min_similarity: float = 0.4
-    relaxed_after_s: float = 20.0
+    relaxed_after_s: float = 5.0
     easy_from: int | None = None
     """People with at least so many who fit are also looked at when somebody arrives."""
     leaving_first: bool = False
