@@ -14,6 +14,7 @@ from inyeon.matching.domain import news
 from inyeon.matching.domain.filters import Filter
 from inyeon.matching.domain.gates import WaitReason
 from inyeon.matching.domain.people import AgeBand, Gender, Person
+from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.workload import synthetic_waiters
 
 pytestmark = pytest.mark.unit
@@ -104,6 +105,8 @@ async def test_too_many_who_wait_take_turns(scene: Any) -> None:
 async def test_who_fits_but_is_not_close_enough_yet_is_told_so(scene: Any) -> None:
     far = [w.ticket.wish.interests for w in synthetic_waiters(40, seed=9)]
     alike = [float(one.direction @ WISH.interests.direction) for one in far]
+    rules = replace(scene.desk.rules, patience=Patience(relaxed_after_s=20.0))
+    scene.desk = replace(scene.desk, rules=rules)
     await waits(scene, "ana")
     await waits(scene, "bob", interests=far[alike.index(min(alike))])
     await scene.clock.advance(AFTER_S)
