@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
 
+from inyeon.inference.sessions_opening import open_session_encoder
+from inyeon.inference.settings import InferenceSettings
 from inyeon.matching.adapters.book import SqlBook
 from inyeon.matching.adapters.consumers import follow_edges, follow_verdicts
 from inyeon.matching.adapters.devices import DeviceHashes
 from inyeon.matching.adapters.frames import ProtoFrames
+from inyeon.matching.adapters.length_files import read_lengths
 from inyeon.matching.adapters.metrics import PrometheusMeter
 from inyeon.matching.adapters.seats import SqlSeats
+from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
 from inyeon.matching.adapters.tables import TABLES, stream_sessions
 from inyeon.matching.adapters.teller import PeerTeller
@@ -34,6 +39,7 @@ from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.running import run_upkeep, run_waves
 from inyeon.matching.app.seating import SeatWork, take_seat
+from inyeon.matching.app.sessions import Sessions
 from inyeon.matching.app.switching import Switching
 from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.territories import Territories
@@ -58,7 +64,8 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     territories = read_territories(settings.countries_file, settings.pools_file)
     pools = _pools(settings, territories)
     store, peers = await ground.store(NAME, TABLES), ground.peers(NAME)
-    floor = _floor(settings, pools, ground, store, peers, territories)
+    tastes, closers = _tastes(settings, ground)
+    floor = _floor(settings, pools, ground, store, peers, territories, tastes)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
     acting = Acting(floor, peers)
@@ -116,9 +123,11 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
             BackgroundTask("matching heartbeats", routing.beats.run),
             BackgroundTask("matching acknowledgements", acks.run),
             BackgroundTask("matching sessions", acks.prune),
+            *(() if tastes is None else (BackgroundTask("matching tastes", tastes.run),)),
         ),
         ready=lambda: floor.ready(reaches_others=bool(peers.others)),
         drain=stream.drain,
+        closers=closers,
         routes=routes,
     )
 
@@ -136,6 +145,17 @@ def _pools(settings: MatchingSettings, territories: Territories) -> tuple[str, .
                 field="INYEON_MATCHING_POOLS",
             )
     return tuple(dict.fromkeys(settings.pools)) or (settings.pool,)
+
+
+def _tastes(
+    settings: MatchingSettings, ground: Ground
+) -> tuple[Sessions | None, tuple[Callable[[], Awaitable[None]], ...]]:
+    """Session vectors with what must be closed; None where they are off."""
+    if not settings.sessions:
+        return None, ()
+    encoder = open_session_encoder(InferenceSettings(), ground.clock)
+    meter = PrometheusSessionMeter(ground.metrics)
+    return Sessions(encoder, ground.clock, meter), (encoder.close,)
 
 
 def _overflow(settings: MatchingSettings, territories: Territories) -> Overflow | None:
@@ -157,6 +177,7 @@ def _floor(
     store: Store,
     peers: Peers,
     territories: Territories,
+    tastes: Sessions | None,
 ) -> Floor:
     first = Desk(
         book=SqlBook(
@@ -174,7 +195,7 @@ def _floor(
         grants=StatementGrants(ground.signer(NAME)),
         meter=PrometheusMeter(ground.metrics, pools[0]),
         clock=ground.clock,
-        rules=settings.rules(),
+        rules=replace(settings.rules(), lengths=read_lengths(settings.length_model)),
         pool=pools[0],
         replica=ground.replica,
         new_id=lambda: secrets.token_urlsafe(16),
@@ -183,6 +204,7 @@ def _floor(
         recorder=Recorder(ProtoFrames()),
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
         overflow=_overflow(settings, territories),
+        sessions=tastes,
     )
     desks = {pool: first.beside(pool) for pool in pools[1:]}
     return Floor({first.pool: first} | desks, ground.replica)

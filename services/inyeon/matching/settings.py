@@ -56,6 +56,12 @@ class MatchingSettings(StrictSettings):
     policy_versions: tuple[str, ...] = ()
     """Policy versions whose safety passes count; empty: any that moderation signs."""
 
+    sessions: bool = False
+    """Learns from conversations that are over whom people like, and gives it to waves. Scores that
+    give the terms SESSION and LENGTH no weight, as linear-1, decide the same with it."""
+    length_model: Path | None = None
+    """JSON of a model that predicts how long two will talk (domain/lengths.py); None: the term
+    LENGTH counts 0."""
     accept_within_s: float = Field(default=0.0, ge=0, le=60)
     """Both must accept a match within so long before they meet; 0: nobody is asked."""
     skip_within_s: float = Field(default=0.0, ge=0, le=60)

@@ -80,6 +80,16 @@ MetricName = Literal[
     "inyeon_matching_shed",
     "inyeon_matching_pool_owner",
     "inyeon_matching_verdict_age_seconds",
+    # From the end of a match until waves may use what it said; and how old, when somebody is
+    # paired, the first match is that their vector lacks.
+    "inyeon_matching_session_lag_seconds",
+    "inyeon_matching_session_staleness_seconds",
+    # Talks that left the encoder's queue, by fate; questions that got no answer, by reason.
+    "inyeon_matching_session_talks",
+    "inyeon_matching_session_failures",
+    # People with a vector, and talks that wait to be encoded.
+    "inyeon_matching_session_vectors",
+    "inyeon_matching_session_waiting",
 ]
 
 # From half a local call to ten times the default deadline; 1-2.5-5 so that quantiles are even.

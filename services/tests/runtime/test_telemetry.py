@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from inyeon.inference.metrics import InferenceMetrics
 from inyeon.matching.adapters import metrics as matching
+from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.moderation.adapters import metrics as moderation
 from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
 from inyeon.runtime.log.kafka_metrics import KafkaMetrics
@@ -42,6 +43,7 @@ def test_the_document_lists_exactly_what_there_is() -> None:
     ConsumerMetrics(registry)
     gauge(registry, "inyeon_service_ready", "Ready", ("service",))
     matching.PrometheusMeter(registry, "main")
+    PrometheusSessionMeter(registry)
     moderation.PrometheusMeter(registry)
     moderation.JudgingMetrics(registry)
     translation.PrometheusObserver(registry)

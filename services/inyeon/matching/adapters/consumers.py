@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from inyeon.matching.app.floor import Floor, take_edge, take_mark, take_verdict
+from inyeon.matching.app.floor import Floor, forget_person, take_edge, take_mark, take_verdict
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.errors import SeatLost
 from inyeon.runtime.clock import Clock
@@ -37,6 +37,7 @@ async def follow_verdicts(
                 await _mark(floor, mark)
             return
         if record.value is None:  # the person was erased
+            forget_person(floor, record.key)
             await take_verdict(floor, record.key, Verdict.NONE, version_of(record))
             return
         event = decode(record, events_pb2.VerdictRecorded)

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from inyeon.matching.adapters.recents import recent_from, recent_to
 from inyeon.matching.adapters.wire import ticket_from, ticket_to
 from inyeon.matching.app.recording import Asked
 from inyeon.matching.domain.frames import Entry, Frame
@@ -77,6 +78,7 @@ def _message(frame: Frame, asked: Asked) -> events_pb2.WaveInputs:
         odd_waited_s=frame.odd_waited_s.tolist(),
         only_seekers=asked.seekers is not None,
         seekers=[] if asked.seekers is None else asked.seekers.tolist(),
+        recents=[recent_to(place, recent) for place, recent in frame.recents],
         rules="" if frame.base else _rules().dump_json(asked.rules).decode(),
     )
 
@@ -105,6 +107,7 @@ def _frame(message: events_pb2.WaveInputs) -> Frame:
         unbarred=np.array(message.unbarred, np.int64).reshape(-1, 2),
         odd=np.array(message.odd, np.int64),
         odd_waited_s=np.array(message.odd_waited_s, np.float64),
+        recents=tuple((one.place, recent_from(one)) for one in message.recents),
     )
 
 

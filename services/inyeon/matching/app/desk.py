@@ -9,6 +9,7 @@ from datetime import timedelta
 from inyeon.matching.app.hall import Hall
 from inyeon.matching.app.ports import Book, Grants, Meter, Passes, Teller, TicketLog
 from inyeon.matching.app.recording import Recorder
+from inyeon.matching.app.sessions import Sessions
 from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
@@ -48,6 +49,8 @@ class Desk:
     """Writes down what each wave went by; None: only what it decided."""
     overflow: Overflow | None = None
     """Whether and when people move to a neighbouring pool."""
+    sessions: Sessions | None = None
+    """What conversations said about people, of all pools of the replica; None: waves do without."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:

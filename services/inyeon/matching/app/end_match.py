@@ -49,6 +49,8 @@ async def close_match(
         # Before anything else can happen: who calls off now must find the ticket.
         again = _tickets_again(desk, match, to_blame)
     desk.meter.over(reason)
+    if desk.sessions is not None:
+        desk.sessions.ended(match, reason, desk.clock.now())
     for user_id in match.users:
         await desk.teller.tell(
             user_id, MatchOver(match.match_id, reason, by_me=user_id == ended_by)

@@ -84,6 +84,13 @@ class Floor:
         ]
 
 
+def forget_person(floor: Floor, user_id: str) -> None:
+    """Somebody is erased: what this replica learned from their conversations goes at once."""
+    for desk in floor.desks.values():
+        if desk.sessions is not None:
+            desk.sessions.forget(user_id)
+
+
 async def take_verdict(floor: Floor, user_id: str, verdict: Verdict, version: int) -> None:
     """A verdict, for the book and for whoever has the person."""
     await _to_each(floor, (user_id,), lambda desk: apply_verdict(desk, user_id, verdict, version))

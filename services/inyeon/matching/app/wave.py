@@ -102,6 +102,8 @@ async def _keep_time(desk: Desk) -> set[str]:
 async def _pair(desk: Desk) -> None:
     began = desk.clock.monotonic()
     snapshot = desk.hall.pool.snapshot(began)
+    if desk.sessions is not None:
+        snapshot = desk.sessions.attach(snapshot)
     asked = Asked(snapshot, began, desk.rules, wave_number(desk.hall.epoch, desk.hall.waves))
     wave = await _decide(asked)
     took_s = desk.clock.monotonic() - began
@@ -207,6 +209,8 @@ def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None
             # A former owner that did not know yet that it was one has ended it in the book.
             desk.hall.meetings.end(over.match_id)
     desk.hall.meetings.begin(match, desk.clock.monotonic())
+    if desk.sessions is not None:
+        desk.sessions.began(match, tickets)
     for side in match.sides:
         desk.meter.matched(side.waited_s)
         desk.meter.ticket_over(TicketEnd.MATCHED)

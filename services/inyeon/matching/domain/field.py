@@ -16,6 +16,7 @@ from inyeon.matching.domain.fitting import WORD, Gates, gates_of
 from inyeon.matching.domain.languages import MAX_LEVEL, Routes
 from inyeon.matching.domain.scoring import Patience, wanted_similarity
 from inyeon.matching.domain.snapshot import Snapshot
+from inyeon.matching.domain.tasting import Tastes, tastes_of
 
 
 class Facts(NamedTuple):
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     """(n,) smallest similarity that the person takes now."""
     credit: NDArray[np.float32]
     """(n,) waiting, 0 to 1."""
+    tastes: Tastes
 
 
 class Field(NamedTuple):
@@ -75,6 +77,7 @@ def _facts(
         inverse=inverse,
         wanted=wanted_similarity(patience, waited_s).astype(np.float32),
         credit=np.minimum(waited_s / patience.credit_cap_s, 1.0).astype(np.float32),
+        tastes=tastes_of(snapshot, places, vector_from),
     )
 
 

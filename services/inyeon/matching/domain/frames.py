@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import struct
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from inyeon.matching.domain.columns import write_ticket
 from inyeon.matching.domain.pool import Pool
+from inyeon.matching.domain.recents import Recent
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.tickets import Ticket
 
@@ -80,6 +82,9 @@ class Frame:
     """(o,) positions whose waiting time does not follow."""
     odd_waited_s: NDArray[np.float64]
     """(o,) that time."""
+    recents: tuple[tuple[int, Recent | None], ...] = ()
+    """By rising position: whose recent conversations are known otherwise than in the base, and how;
+    None: no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +94,7 @@ class _Base:
     started: NDArray[np.float64]
     paused_s: NDArray[np.float64]
     barred: Places
+    recents: tuple[Recent | None, ...]
     frames: int
     key_at: float
 
@@ -164,7 +170,20 @@ def _frame(
         unbarred=_without(before, bars),
         odd=odd,
         odd_waited_s=snapshot.waited_s[odd],
+        recents=_recents(snapshot, () if base is None else base.recents, place),
     )
+
+
+def _recents(
+    snapshot: Snapshot, before: tuple[Recent | None, ...], place: Places
+) -> tuple[tuple[int, Recent | None], ...]:
+    """What is known now and was not, or not alike, at the earlier `place` (n,)."""
+    if not snapshot.recents and not before:
+        return ()
+    now = snapshot.recents or (None,) * len(snapshot)
+    old = (before[at] if before and at >= 0 else None for at in place.tolist())
+    both = enumerate(zip(now, old, strict=True))
+    return tuple((at, recent) for at, (recent, known) in both if recent is not known)
 
 
 def _base_of(wave: int, snapshot: Snapshot, now: float, base: _Base | None) -> _Base:
@@ -174,6 +193,7 @@ def _base_of(wave: int, snapshot: Snapshot, now: float, base: _Base | None) -> _
         snapshot.rows["started"].copy(),
         snapshot.rows["paused_s"].copy(),
         snapshot.barred,
+        snapshot.recents,
         1 if base is None else base.frames + 1,
         now if base is None else base.key_at,
     )
@@ -211,6 +231,7 @@ class _Seat:
     ticket: Ticket
     started: float
     paused_s: float
+    recent: Recent | None = None
 
 
 class Rebuilder:
@@ -230,6 +251,8 @@ class Rebuilder:
         if frame.base == 0:
             self._seats, self._bars, self._described = [], self._bars[:0], {}
         seats, moved = self._seated(frame)
+        for place, recent in frame.recents:
+            seats[place].recent = recent
         self._bars = _joined(moved[self._bars] if len(self._bars) else self._bars, frame)
         self._seats, self._wave = seats, wave
         return self._snapshot(frame)
@@ -267,7 +290,11 @@ class Rebuilder:
         rows = bare.rows.copy()
         for place, seat in enumerate(self._seats):
             _widen(rows[place], seat.ticket, float(waited_s[place]))
-        return dataclasses.replace(bare, rows=rows, waited_s=waited_s, barred=self._bars)
+        recents = tuple(seat.recent for seat in self._seats)
+        known = recents if any(recents) else ()
+        return dataclasses.replace(
+            bare, rows=rows, waited_s=waited_s, barred=self._bars, recents=known
+        )
 
     def _sit_down(self, tickets: list[Ticket]) -> None:
         wanted = {ticket.user_id: ticket for ticket in tickets}
@@ -294,6 +321,10 @@ def inputs_digest(snapshot: Snapshot) -> bytes:
         digest.update(ticket.ticket_id.encode() + ticket.wish.interests.data)
     for part in parts:
         digest.update(np.ascontiguousarray(part).tobytes())
+    for place, recent in enumerate(snapshot.recents):
+        if recent is not None:
+            digest.update(f"{place}\0{recent.space}\0".encode() + recent.steps)
+            digest.update(struct.pack("<dd", recent.step, recent.usual_log))
     return digest.digest()
 
 

@@ -1,7 +1,8 @@
 """What a meeting is worth: one number for both people, never a product of two opinions.
 
 score = MEETING + INTERESTS * similarity + LANGUAGE * quality + WAITING * credit, in (0, 2], with
-the weights of a version of `score_models`, here of the first one.
+the weights of a version of `score_models`, here of the first one. Other versions may add what
+recent conversations say (tasting.py).
 
 MEETING is what it is worth that two people meet at all; with it a wave prefers two good pairs to
 one excellent pair. similarity is max(0, cosine), 0 where the spaces differ. quality is the best
@@ -18,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.languages import MAX_LEVEL
+from inyeon.matching.domain.lengths import LengthModel
 from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel, Term
+from inyeon.matching.domain.tasting import Curve, curve_of
 
 SCORE_VERSION = LINEAR_1.version
 MEETING = LINEAR_1.meeting
@@ -49,10 +52,15 @@ class Worth(NamedTuple):
     """(levels + 1,) what a common level is worth; 0: translated."""
     steps: np.float32
     """Steps of one unit of score, a whole number."""
+    session: np.float32
+    length: np.float32
+    """0 where no length model is there."""
+    curve: Curve
 
 
-def worth(model: ScoreModel) -> Worth:
-    """What a version of the score says. Terms that a snapshot does not hold count as 0."""
+def worth(model: ScoreModel, lengths: LengthModel | None = None) -> Worth:
+    """What a version of the score says. A session that nobody knows counts 0.5, which says nothing,
+    and a length that no model predicts 0: both alike for all pairs."""
     levels = [TRANSLATED, *(level / MAX_LEVEL for level in range(1, MAX_LEVEL + 1))]
     return Worth(
         np.float32(model.meeting),
@@ -60,6 +68,9 @@ def worth(model: ScoreModel) -> Worth:
         np.float32(model.weight(Term.WAITING)),
         np.array(levels, np.float32) * np.float32(model.weight(Term.LANGUAGE)),
         np.float32(int(MOST_STEPS / (model.max_score + RARITY))),
+        np.float32(model.weight(Term.SESSION)),
+        np.float32(0.0 if lengths is None else model.weight(Term.LENGTH)),
+        curve_of(lengths),
     )
 
 

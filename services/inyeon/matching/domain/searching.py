@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.clusters import Clusters
-from inyeon.matching.domain.compiling import any_order, compiled
+from inyeon.matching.domain.compiling import compiled
 from inyeon.matching.domain.field import Facts
 from inyeon.matching.domain.fitting import WORD, Gates, may_meet
+from inyeon.matching.domain.products import product
 from inyeon.matching.domain.scoring import Worth
+from inyeon.matching.domain.tasting import length_term, session_term
 
 
 class Near(NamedTuple):
@@ -56,11 +58,14 @@ def search(
     allowed, scratch = np.empty(words, np.uint64), np.empty(words, np.uint64)
     found, chosen = np.empty(people, np.int32), np.empty(people, np.int32)
     alike, steps = np.empty(people, np.float32), np.empty(people, np.int32)
+    more = np.zeros(people, np.float32)
     for one in seekers:
         may_meet(gates, one, allowed, scratch)
         fitting, count = gather(clusters, one, allowed, enough, found, chosen)
         similarities(facts, one, chosen, count, alike)
-        scores(facts, worth, one, chosen, count, alike, steps)
+        if worth.session > 0 or worth.length > 0:
+            tastes(facts, worth, one, chosen, count, alike, more)
+        scores(facts, worth, one, chosen, count, alike, more, steps)
         keep_best(chosen, count, steps, near.who[one], near.steps[one])
         near.fitting[one] = fitting
         near.scored[one] = count
@@ -163,13 +168,28 @@ def similarities(
         alike[number] = min(max(cosine, np.float32(0)), np.float32(1))
 
 
-@any_order
-def product(one: NDArray[np.float32], other: NDArray[np.float32]) -> np.float32:
-    """Product of two vectors of whole numbers."""
-    total = np.float32(0)
-    for number in range(one.shape[0]):
-        total += one[number] * other[number]
-    return total
+@compiled
+def tastes(
+    facts: Facts,
+    worth: Worth,
+    one: int,
+    chosen: NDArray[np.int32],
+    count: int,
+    alike: NDArray[np.float32],
+    more: NDArray[np.float32],
+) -> None:
+    """What recent conversations add to the scores of the chosen."""
+    space, start, vectors, inverse = facts.space, facts.vector_from, facts.vectors, facts.inverse
+    for number in range(count):
+        other, session, length = chosen[number], np.float32(0.5), np.float32(0)
+        if space[one] == space[other]:
+            session = session_term(facts.tastes, vectors, start, inverse, one, other)
+        if worth.length > 0:
+            level = common_level(facts.spoken, one, other)
+            length = length_term(
+                worth.curve, facts.tastes, one, other, alike[number], level, session
+            )
+        more[number] = worth.session * session + worth.length * length
 
 
 @compiled
@@ -180,15 +200,18 @@ def scores(
     chosen: NDArray[np.int32],
     count: int,
     alike: NDArray[np.float32],
+    more: NDArray[np.float32],
     steps: NDArray[np.int32],
 ) -> None:
-    """Scores of the chosen in steps; 0 where a person still waits for somebody more alike."""
+    """Scores of the chosen in steps, `more` included; 0 where a person still waits for somebody
+    more alike."""
     spoken, wanted, credit = facts.spoken, facts.wanted, facts.credit
     for number in range(count):
         other = chosen[number]
         quality = worth.quality[common_level(spoken, one, other)]
         waited = (credit[one] + credit[other]) * np.float32(0.5)
         score = worth.meeting + worth.interests * alike[number] + quality + worth.waiting * waited
+        score += more[number]
         patient = alike[number] < max(wanted[one], wanted[other])
         steps[number] = 0 if patient else int(score * worth.steps + np.float32(0.5))
 

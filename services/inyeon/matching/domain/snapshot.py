@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.columns import ROW
+from inyeon.matching.domain.recents import Recent
 from inyeon.matching.domain.tickets import Ticket
 
 
@@ -37,6 +38,8 @@ class Snapshot:
     """(k, 2) positions, the lower first, of people who must not meet: blocked, or met within the
     horizon.
     """
+    recents: tuple[Recent | None, ...] = ()
+    """(n,) what is known of each person's recent conversations; empty: of nobody."""
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -61,4 +64,5 @@ class Snapshot:
                 if (here := place[group.places] >= 0).any()
             ),
             barred[(barred >= 0).all(axis=1)],
+            tuple(self.recents[number] for number in chosen.tolist()) if self.recents else (),
         )

@@ -12,6 +12,7 @@ from inyeon.matching.domain.bounding import bound
 from inyeon.matching.domain.field import Field, lay_out
 from inyeon.matching.domain.graph import Graph, graph_of, pairs_of
 from inyeon.matching.domain.languages import Routes
+from inyeon.matching.domain.lengths import LengthModel
 from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel
 from inyeon.matching.domain.scoring import Patience, Worth
 from inyeon.matching.domain.searching import Near, nobody_yet, search
@@ -43,6 +44,8 @@ class WaveRules:
     routes: Routes = Routes()  # noqa: RUF009 - frozen
     effort: Effort = Effort()
     score: ScoreModel = LINEAR_1
+    lengths: LengthModel | None = None
+    """Predicts how long two will talk, for scores that ask; None: their term LENGTH is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def _decide_for_all(
     snapshot: Snapshot, rules: WaveRules, seed: int, seekers: NDArray[np.int64] | None
 ) -> Wave:
     field = lay_out(snapshot, rules.routes, rules.patience, seed, rules.effort.cluster)
-    worth = scoring.worth(rules.score)
+    worth = scoring.worth(rules.score, rules.lengths)
     near = _search(field, rules.effort, worth, _places(field, seekers))
     bonus = scoring.rarity_steps(near.fitting, float(worth.steps))
     graph = _graph(near, bonus)

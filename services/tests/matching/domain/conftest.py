@@ -6,9 +6,27 @@ from types import ModuleType
 
 import pytest
 
-from inyeon.matching.domain import bounding, fitting, graph, searching, solving, waves
+from inyeon.matching.domain import (
+    bounding,
+    fitting,
+    graph,
+    products,
+    searching,
+    solving,
+    tasting,
+    waves,
+)
 
-COMPILED: tuple[ModuleType, ...] = (bounding, fitting, graph, searching, solving, waves)
+COMPILED: tuple[ModuleType, ...] = (
+    bounding,
+    fitting,
+    graph,
+    products,
+    searching,
+    solving,
+    tasting,
+    waves,
+)
 
 
 def run_plain(monkeypatch: pytest.MonkeyPatch) -> None:

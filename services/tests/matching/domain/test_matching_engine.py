@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inyeon.matching.domain import searching
 from inyeon.matching.domain.clusters import MAX_SPACES, cluster
 from inyeon.matching.domain.columns import ROW
 from inyeon.matching.domain.interests import (
@@ -23,6 +22,7 @@ from inyeon.matching.domain.interests import (
 from inyeon.matching.domain.languages import Routes, SpokenLanguage
 from inyeon.matching.domain.people import AgeBand
 from inyeon.matching.domain.pool import Bar, Pool
+from inyeon.matching.domain.products import product
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.snapshot import Snapshot, SpaceGroup
 from inyeon.matching.domain.tickets import Ticket
@@ -245,7 +245,7 @@ def test_products_of_vectors_of_2048_numbers_are_the_same_in_every_order() -> No
         for _ in range(2)
     )
     exact = int(one.astype(np.int64) @ other.astype(np.int64))
-    as_float = searching.product(one.astype(np.float32), other.astype(np.float32))
+    as_float = product(one.astype(np.float32), other.astype(np.float32))
     assert as_float == exact
 
 
