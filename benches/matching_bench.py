@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import matching_engine as engine
+import matching_sessions as sessions
 import mutual_interest
 from figures import Row, progress, report
 from matching_flow import flow
@@ -36,6 +37,7 @@ def main() -> int:
         "exact": lambda: engine.against_exact(load),
         "score": lambda: engine.scoring_one(load),
         "interest": mutual_interest.rows,
+        "sessions": lambda: sessions.rows(load),
         "memory": lambda: engine.memory(load, WORKLOAD),
         "flow": lambda: flow(load),
         "gates": lambda: gates(given.pairs, load.seed),

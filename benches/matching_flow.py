@@ -87,8 +87,8 @@ def flow(load: Workload) -> list[Row]:
 async def _flow(load: Workload) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="inyeon-bench-") as name:
         folder = Path(name)
-        async with _service(folder) as (address, process):
-            crowd = _Crowd(load, folder, address, process)
+        async with service(folder) as (address, _, process):
+            crowd = Crowd(load, folder, address, process)
             try:
                 await crowd.open()
                 knee = await _knee(crowd)
@@ -110,7 +110,7 @@ async def _flow(load: Workload) -> list[Row]:
     ]
 
 
-async def _knee(crowd: _Crowd) -> Step:
+async def _knee(crowd: Crowd) -> Step:
     """The last rate that the service kept up with."""
     best: Step | None = None
     for rate in RATES:
@@ -145,10 +145,18 @@ class _Device:
             await self.call.write(pb.SeekRequest(sequence=self.sequence, **kind))
 
 
-class _Crowd:
+class Crowd:
     """All devices."""
 
-    def __init__(self, load: Workload, folder: Path, address: str, process: psutil.Process) -> None:
+    def __init__(
+        self,
+        load: Workload,
+        folder: Path,
+        address: str,
+        process: psutil.Process,
+        talk_s: float = TALK_S,
+    ) -> None:
+        self._talk_s = talk_s
         ring = Keyring(_settings(folder), SystemClock())
         self._issuer: TokenIssuer = ring.token_issuer()
         self._signer: StatementSigner = ring.signer("moderation")
@@ -249,7 +257,7 @@ class _Crowd:
                     case "matched":
                         self._waits_s.append(time.perf_counter() - device.sought_at)
                         if message.matched.offers:
-                            self._later(TALK_S, device, message.matched.match_id)
+                            self._later(self._talk_s, device, message.matched.match_id)
                     case "match_over":
                         del self._busy[device.number]
                         self._idle.append(device)
@@ -294,7 +302,10 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 @asynccontextmanager
-async def _service(folder: Path) -> AsyncIterator[tuple[str, psutil.Process]]:
+async def service(
+    folder: Path, **environment: str
+) -> AsyncIterator[tuple[str, str, psutil.Process]]:
+    """Addresses of gRPC and of metrics, and the process."""
     log = (folder / "service.log").open("wb")
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, str(folder)),
@@ -304,6 +315,7 @@ async def _service(folder: Path) -> AsyncIterator[tuple[str, psutil.Process]]:
             **os.environ,
             "OPENBLAS_NUM_THREADS": "1",
             "INYEON_MATCHING_MIN_SIMILARITY": "0",
+            **environment,
         },
     )
     try:
@@ -312,7 +324,8 @@ async def _service(folder: Path) -> AsyncIterator[tuple[str, psutil.Process]]:
         line = await asyncio.wait_for(child.stdout.readline(), START_S)
         if not line:
             raise RuntimeError((folder / "service.log").read_text()[-2000:])
-        yield f"127.0.0.1:{int(line)}", psutil.Process(child.pid)
+        grpc_port, http_port = map(int, line.split())
+        yield f"127.0.0.1:{grpc_port}", f"127.0.0.1:{http_port}", psutil.Process(child.pid)
     finally:
         log.close()
         if child.returncode is None:
@@ -328,7 +341,7 @@ def _settings(folder: Path) -> RuntimeSettings:
 
 def _tell_ports(ports: Ports) -> None:
     collect_less()  # as `inyeon serve` does
-    sys.stdout.write(f"{ports.grpc}\n")
+    sys.stdout.write(f"{ports.grpc} {ports.http}\n")
     sys.stdout.flush()
 
 

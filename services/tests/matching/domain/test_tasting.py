@@ -17,6 +17,7 @@ from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel, Term
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.session_vectors import SessionVector, absorbed, session_term
 from inyeon.matching.domain.snapshot import Snapshot
+from inyeon.matching.domain.tickets import Ticket
 from inyeon.matching.domain.waves import Wave, WaveRules, decide
 from inyeon.matching.workload import synthetic_waiters
 
@@ -33,13 +34,20 @@ STEP = 1 / 10_000
 """Scores are rounded to steps of at least so much."""
 
 
-def snapshot() -> Snapshot:
+def snapshot(*tickets: Ticket) -> Snapshot:
     """Everybody ready."""
     pool = Pool()
-    for ticket in CROWD:
+    for ticket in tickets or CROWD:
         pool.add(ticket, 0.0, 0.0)
         pool.heartbeat(ticket.user_id, 0.0, present=True, pass_until=30.0)
     return pool.snapshot(1.0)
+
+
+def talk(ticket: Ticket) -> SessionVector:
+    """A long one with somebody who is interested in the same."""
+    vector = absorbed(None, ticket.wish.interests, 500.0, 7.0)
+    assert vector is not None
+    return vector
 
 
 def known(seen: Snapshot) -> Snapshot:
@@ -94,10 +102,27 @@ def test_scores_are_those_of_the_definitions(model: ScoreModel) -> None:
 
 
 @pytest.mark.usefixtures("plainly")
-def test_plain_loops_say_the_same() -> None:
+@pytest.mark.parametrize("model", [SESSION, LENGTH], ids=lambda model: model.version)
+def test_plain_loops_say_the_same(model: ScoreModel) -> None:
     seen = known(snapshot()).take(np.arange(45))
-    rules = WaveRules(ANYBODY, score=LENGTH, lengths=MODEL)
-    check(decide(seen, rules, 1), seen, LENGTH)
+    check(decide(seen, WaveRules(ANYBODY, score=model, lengths=MODEL), 1), seen, model)
+
+
+@pytest.mark.usefixtures("plainly")
+def test_people_of_two_spaces_know_nothing_of_each_other() -> None:
+    space = Space("other", "2", 4, Encoding.INT8, 1.0)
+    interests = read_interests(space, b"abcd")
+    person = CROWD[0].person
+    ana, bob = (
+        replace(CROWD[0], ticket_id=f"t-{user}", person=replace(person, user_id=user))
+        for user in ("ana", "bob")
+    )
+    ana = replace(ana, wish=replace(ana.wish, genders=frozenset(), countries=frozenset()))
+    bob = replace(bob, wish=replace(ana.wish, interests=interests))
+    seen = snapshot(ana, bob)
+    both = tuple(recent_of(talk(ticket)) for ticket in seen.tickets)
+    [pair] = decide(replace(seen, recents=both), WaveRules(ANYBODY, score=SESSION), 1).pairs
+    assert pair.score == pytest.approx(0.5 + 2.0 * 0.5, abs=STEP)
 
 
 def test_linear_1_decides_the_same_with_and_without() -> None:
