@@ -19,6 +19,7 @@ from inyeon.matching.adapters.length_files import read_lengths
 from inyeon.matching.adapters.metrics import PrometheusMeter
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
+from inyeon.matching.adapters.session_rows import SqlSessionShelf
 from inyeon.matching.adapters.statements import StatementGrants, StatementPasses
 from inyeon.matching.adapters.tables import TABLES, stream_sessions
 from inyeon.matching.adapters.teller import PeerTeller
@@ -64,7 +65,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     territories = read_territories(settings.countries_file, settings.pools_file)
     pools = _pools(settings, territories)
     store, peers = await ground.store(NAME, TABLES), ground.peers(NAME)
-    tastes, closers = _tastes(settings, ground)
+    tastes, closers = _tastes(settings, ground, store)
     floor = _floor(settings, pools, ground, store, peers, territories, tastes)
     sessions = StoreSessions(store, stream_sessions, ground.clock)
     acks = GroupAcks(store, sessions, ground.clock)
@@ -148,14 +149,15 @@ def _pools(settings: MatchingSettings, territories: Territories) -> tuple[str, .
 
 
 def _tastes(
-    settings: MatchingSettings, ground: Ground
+    settings: MatchingSettings, ground: Ground, store: Store
 ) -> tuple[Sessions | None, tuple[Callable[[], Awaitable[None]], ...]]:
     """Session vectors with what must be closed; None where they are off."""
     if not settings.sessions:
         return None, ()
     encoder = open_session_encoder(InferenceSettings(), ground.clock)
     meter = PrometheusSessionMeter(ground.metrics)
-    return Sessions(encoder, ground.clock, meter), (encoder.close,)
+    shelf = SqlSessionShelf(store)
+    return Sessions(encoder, ground.clock, meter, shelf), (encoder.close,)
 
 
 def _overflow(settings: MatchingSettings, territories: Territories) -> Overflow | None:

@@ -37,7 +37,7 @@ async def follow_verdicts(
                 await _mark(floor, mark)
             return
         if record.value is None:  # the person was erased
-            forget_person(floor, record.key)
+            await forget_person(floor, record.key)
             await take_verdict(floor, record.key, Verdict.NONE, version_of(record))
             return
         event = decode(record, events_pb2.VerdictRecorded)

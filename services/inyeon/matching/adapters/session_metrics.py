@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from inyeon.matching.app.sessions import Fate
+from inyeon.matching.app.session_ports import Fate
 from inyeon.runtime.telemetry import MetricName, counter, gauge
 
 LAG_NAME: MetricName = "inyeon_matching_session_lag_seconds"
@@ -23,7 +23,7 @@ class PrometheusSessionMeter:
         self._failures = counter(
             registry,
             "inyeon_matching_session_failures",
-            "Questions that the session encoder did not answer",
+            "Questions that the session encoder, or the store, did not answer",
             ("reason",),
         )
         self._lag = Histogram(

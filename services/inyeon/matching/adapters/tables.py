@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, LargeBinary, MetaData, Table, Text
 
 from inyeon.runtime.store.tables import runtime_tables
 from inyeon.runtime.streams.sessions_sql import session_tables
@@ -148,4 +148,14 @@ credits_given = Table(
     Column("user_id", Text, primary_key=True),
     Column("waited_s", Float, nullable=False),
     Column("until_us", BigInteger, nullable=False, index=True),
+)
+
+# What conversations said about somebody's taste; two hours from the last one.
+session_vectors = Table(
+    "session_vectors",
+    TABLES,
+    Column("user_id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("space", Text, nullable=False, comment="adapters.session_rows, JSON"),
+    Column("sums", LargeBinary, nullable=False, comment="float64, little end first"),
 )

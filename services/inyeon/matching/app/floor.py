@@ -84,11 +84,11 @@ class Floor:
         ]
 
 
-def forget_person(floor: Floor, user_id: str) -> None:
-    """Somebody is erased: what this replica learned from their conversations goes at once."""
-    for desk in floor.desks.values():
-        if desk.sessions is not None:
-            desk.sessions.forget(user_id)
+async def forget_person(floor: Floor, user_id: str) -> None:
+    """Somebody is erased: what conversations said of them goes. Raises StoreUnavailable."""
+    sessions = next(iter(floor.desks.values())).sessions  # one for all pools
+    if sessions is not None:
+        await sessions.forget(user_id)
 
 
 async def take_verdict(floor: Floor, user_id: str, verdict: Verdict, version: int) -> None:

@@ -67,6 +67,8 @@ async def take_over(desk: Desk, epoch: int) -> None:
         await _end_what_must_not_be(desk, match, facts)
     if desk.overflow is not None:
         desk.hall.away.update(await desk.book.moved_from(desk.pool))
+    if desk.sessions is not None:
+        desk.sessions.taken_over()
     desk.hall.freshness.expected = expected
     desk.hall.epoch = epoch
 

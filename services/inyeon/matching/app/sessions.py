@@ -6,16 +6,18 @@
     wave         -> attach() gives the snapshot every vector of somebody who waits
 
 Whoever encodes may be away: then vectors stay as they are, talks wait (and are shed when they are
-too many), and the staleness that waves see grows and is measured. One event loop owns this.
+too many), and the staleness that waves see grows and is measured. The shelf brings vectors over a
+restart and to another owner of a pool; with it away, memory is all there is. One event loop owns
+this.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, Protocol
 
 import structlog
 
@@ -28,6 +30,8 @@ from inyeon.inference.sessions import (
     SessionState,
     SessionTalk,
 )
+from inyeon.matching.app.session_ports import SessionMeter, SessionShelf
+from inyeon.matching.app.talks import Talk, TalkQueue
 from inyeon.matching.domain.interests import Interests, Space
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.recents import Recent, recent_of
@@ -37,8 +41,6 @@ from inyeon.matching.domain.tickets import Ticket
 from inyeon.runtime.clock import Clock
 from inyeon.runtime.errors import InvalidRequest, InyeonError
 
-MOST_WAITING = 4_096
-"""Talks in the queue: half a minute of ends at 60 matches a second, some 2 MB."""
 MOST_KNOWN = 50_000
 """People with a vector, some 1 kB each of 64 dimensions; who was heard longest ago goes first."""
 MOST_LIVE = 50_000
@@ -46,6 +48,8 @@ MOST_LIVE = 50_000
 nothing."""
 HORIZON_S = 7_200.0
 """Four half-lives: what is left counts a sixteenth, and is no reason to keep it."""
+TIDY_S = 60.0
+"""A vector outlives its horizon by so much at most."""
 GATHER_S = 0.1
 """As long as a wave: whoever ended meanwhile goes into the same request."""
 BUDGET_S = 2.0
@@ -55,44 +59,7 @@ TEACHES = frozenset({EndReason.LEFT})
 """Somebody chose to go on. A lost connection, a failed call and a sanction say nothing about the
 two, and what is reported is conduct, not interests."""
 
-Fate = Literal["encoded", "shed", "refused"]
-
 _log = structlog.get_logger(__name__)
-
-
-class SessionMeter(Protocol):
-    """What operators count."""
-
-    def talks(self, fate: Fate, count: int) -> None:
-        """Talks left the queue."""
-        ...
-
-    def failed(self, reason: str) -> None:
-        """The encoder did not answer."""
-        ...
-
-    def lag(self, seconds: float) -> None:
-        """A match ended, and so much later waves may use it."""
-        ...
-
-    def staleness(self, seconds: float) -> None:
-        """A wave paired somebody with a vector; so long ago ended the first match that it lacks, 0
-        where it lacks none."""
-        ...
-
-    def state(self, known: int, waiting: int) -> None:
-        """People with a vector, and talks in the queue."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Talk:
-    """One person's side of a match that is over."""
-
-    partner: Interests
-    length_s: float
-    ended_s: float
-    """Seconds since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,19 +71,25 @@ class _Known:
 class Sessions:
     """Of one replica, for all its pools."""
 
-    def __init__(self, encoder: SessionEncoder, clock: Clock, meter: SessionMeter) -> None:
+    def __init__(
+        self,
+        encoder: SessionEncoder,
+        clock: Clock,
+        meter: SessionMeter,
+        shelf: SessionShelf | None = None,
+    ) -> None:
         self._encoder = encoder
         self._clock = clock
         self._meter = meter
+        self._shelf = shelf
         self._partners: OrderedDict[str, dict[str, Interests]] = OrderedDict()
         """By live match and person: the other one's interests."""
-        self._waiting: OrderedDict[str, list[Talk]] = OrderedDict()
-        """By person, who came first first; nobody without a talk."""
-        self._count = 0
-        """Talks in it."""
+        self._waiting = TalkQueue()
         self._asked: dict[str, list[Talk]] = {}
         """By person: talks that are being encoded."""
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._behind = True
+        """The shelf may have vectors that are not known here."""
         self._some = asyncio.Event()
 
     def began(self, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None:
@@ -138,15 +111,15 @@ class Sessions:
         if reason not in TEACHES or not match.agreed or length_s < SHORT_S:
             return
         for user_id, partner in partners.items():
-            self._wait(user_id, [Talk(partner, length_s, at.timestamp())])
+            self._shed(self._waiting.put(user_id, [Talk(partner, length_s, at.timestamp())]))
         self._tell()
 
     def attach(self, snapshot: Snapshot) -> Snapshot:
         """With what is known of those who wait."""
         if not self._known:
             return snapshot
-        since = self._clock.now().timestamp() - HORIZON_S
-        recents = tuple(self._recent(ticket.user_id, since) for ticket in snapshot.tickets)
+        since_s = self._since_s()
+        recents = tuple(self._recent(ticket.user_id, since_s) for ticket in snapshot.tickets)
         if all(one is None for one in recents):
             return snapshot
         return replace(snapshot, recents=recents)
@@ -154,94 +127,119 @@ class Sessions:
     def staleness_s(self, user_id: str) -> float | None:
         """Since the first match ended that somebody's vector lacks, 0 where it lacks none; None for
         whom nothing is known and nothing waits."""
-        lacking = self._asked.get(user_id) or self._waiting.get(user_id)
-        if lacking:
-            return max(self._clock.now().timestamp() - lacking[0].ended_s, 0.0)
+        asked = self._asked.get(user_id)
+        lacking = asked[0] if asked else self._waiting.first(user_id)
+        if lacking is not None:
+            return max(self._clock.now().timestamp() - lacking.ended_s, 0.0)
         return 0.0 if user_id in self._known else None
 
-    def forget(self, user_id: str) -> None:
-        """Somebody is erased: vector, talks, and what is being encoded."""
+    def taken_over(self) -> None:
+        """A pool is ours now: what its last owner learned is on the shelf."""
+        self._behind = True
+        self._some.set()
+
+    async def forget(self, user_id: str) -> None:
+        """Somebody is erased: vector, talks, and what is being encoded, here and on the shelf.
+        Raises what the shelf raises."""
         self._known.pop(user_id, None)
         self._asked.pop(user_id, None)
-        self._count -= len(self._waiting.pop(user_id, ()))
+        self._waiting.drop(user_id)
         for partners in self._partners.values():
             partners.pop(user_id, None)
         self._tell()
+        if self._shelf is not None:
+            await self._shelf.forget(user_id)
 
     async def run(self) -> None:
-        """Encodes for as long as this task lives."""
-        while True:
-            await self._some.wait()
-            await self._clock.sleep(GATHER_S)
-            try:
-                await self.encode_waiting()
-            except InyeonError as error:
-                _log.warning("sessions.encoder_away", reason=error.reason, waiting=self._count)
-                await self._clock.sleep(RETRY_S)
-            self._forget_old()
-            self._tell()
+        """Encodes and forgets for as long as this task lives."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._encode())
+            group.create_task(self._tidy())
 
     async def encode_waiting(self) -> None:
         """Until nothing waits. Raises what the encoder raises; its talks wait again, behind those
         of others. What it refuses as no session is dropped and counted."""
         while self._waiting:
-            space = next(iter(self._waiting.values()))[0].partner.space
-            self._asked = self._take(space)
-            users = tuple(self._asked)
-            questions = [self._question(space, user) for user in users]
+            space, self._asked = self._waiting.take(MAX_QUESTIONS, MAX_TALKS)
             try:
-                states = await self._encoder.encode(questions, BUDGET_S)
+                await self._catch_up(tuple(self._asked))
+                users = tuple(self._asked)
+                questions = [self._question(space, user) for user in users]
+                states = await self._encoder.encode(questions, BUDGET_S) if users else ()
             except InvalidRequest as error:  # asking again would not help
                 _log.error("sessions.refused", field=error.field, error=str(error))
                 self._meter.talks("refused", sum(map(len, self._asked.values())))
                 self._asked = {}
+                continue
             except BaseException as error:
-                self._put_back()
-                if isinstance(error, InyeonError):
-                    self._meter.failed(error.reason)
+                self._put_back(error)
                 raise
-            else:
-                for user, state in zip(users, states, strict=True):
-                    self._learn(user, space, state)
+            await self._learn(space, dict(zip(users, states, strict=True)))
 
-    def _wait(self, user_id: str, talks: list[Talk]) -> None:
-        self._waiting.setdefault(user_id, []).extend(talks)
-        self._count += len(talks)
-        while self._count > MOST_WAITING:
-            oldest = next(iter(self._waiting))
-            self._drop(oldest, 1)
-            if oldest in self._waiting:  # what is left of theirs came later than that of others
-                self._waiting.move_to_end(oldest)
-            self._meter.talks("shed", 1)
+    async def _encode(self) -> None:
+        while True:
+            if self._behind:
+                await self._load()
+            await self._some.wait()
+            await self._clock.sleep(GATHER_S)
+            try:
+                await self.encode_waiting()
+            except InyeonError as error:
+                waiting = len(self._waiting)
+                _log.warning("sessions.encoder_away", reason=error.reason, waiting=waiting)
+                await self._clock.sleep(RETRY_S)
+            self._tell()
 
-    def _drop(self, user_id: str, count: int) -> list[Talk]:
-        """Takes somebody's first talks out of the queue."""
-        talks = self._waiting[user_id]
-        if count >= len(talks):
-            del self._waiting[user_id]
-        else:
-            self._waiting[user_id] = talks[count:]
-        self._count -= min(count, len(talks))
-        return talks[:count]
+    async def _tidy(self) -> None:
+        """Who was heard longest ago is first."""
+        while True:
+            await self._clock.sleep(TIDY_S)
+            since_s = self._since_s()
+            while self._known and next(iter(self._known.values())).vector.at_s < since_s:
+                self._known.popitem(last=False)
+            self._tell()
+            if self._shelf is not None:
+                try:
+                    await self._shelf.forget_before(since_s)
+                except InyeonError as error:
+                    self._meter.failed(error.reason)
 
-    def _take(self, space: Space) -> dict[str, list[Talk]]:
-        """The next people whose talks are of that space, each as far as it reaches."""
-        taken: dict[str, list[Talk]] = {}
-        for user_id, talks in list(self._waiting.items()):
-            count = 0
-            while count < min(len(talks), MAX_TALKS) and talks[count].partner.space == space:
-                count += 1
-            if count:
-                taken[user_id] = self._drop(user_id, count)
-            if len(taken) == MAX_QUESTIONS:
-                break
-        return taken
+    async def _load(self) -> None:
+        """With the shelf away, those who are heard again are looked up one by one."""
+        self._behind = False
+        if self._shelf is None:
+            return
+        try:
+            self._take_over(await self._shelf.newest(MOST_KNOWN, self._since_s()))
+        except InyeonError as error:
+            self._meter.failed(error.reason)
+        self._tell()
 
-    def _put_back(self) -> None:
+    async def _catch_up(self, users: tuple[str, ...]) -> None:
+        """Another replica may have heard them since."""
+        if self._shelf is None:
+            return
+        try:
+            self._take_over(await self._shelf.of(users))
+        except InyeonError as error:
+            self._meter.failed(error.reason)
+
+    def _take_over(self, vectors: Mapping[str, SessionVector]) -> None:
+        for user_id, vector in vectors.items():
+            known = self._known.get(user_id)
+            if known is None or known.vector.at_s < vector.at_s:
+                self._keep(user_id, vector)
+
+    def _put_back(self, error: BaseException) -> None:
         asked, self._asked = self._asked, {}
         for user_id, talks in asked.items():
-            later = self._drop(user_id, MOST_WAITING) if user_id in self._waiting else []
-            self._wait(user_id, [*talks, *later])
+            self._shed(self._waiting.put_back(user_id, talks))
+        if isinstance(error, InyeonError):
+            self._meter.failed(error.reason)
+
+    def _shed(self, count: int) -> None:
+        if count:
+            self._meter.talks("shed", count)
 
     def _question(self, space: Space, user_id: str) -> SessionQuestion:
         known = self._known.get(user_id)
@@ -257,35 +255,41 @@ class Sessions:
         )
         return SessionQuestion(SpaceId(space.model, space.version, space.dims), before, talks)
 
-    def _learn(self, user_id: str, space: Space, state: SessionState) -> None:
-        talks = self._asked.pop(user_id, None)
-        if talks is None:  # erased meanwhile
+    async def _learn(self, space: Space, states: Mapping[str, SessionState]) -> None:
+        now_s, learned = self._clock.now().timestamp(), dict[str, SessionVector]()
+        for user_id, state in states.items():
+            talks = self._asked.pop(user_id, None)
+            if talks is None:  # erased meanwhile
+                continue
+            sums = (state.total, state.counted, state.talks, state.logs, state.at_s)
+            learned[user_id] = SessionVector(space, *sums)
+            self._keep(user_id, learned[user_id])
+            self._meter.talks("encoded", len(talks))
+            for talk in talks:
+                self._meter.lag(max(now_s - talk.ended_s, 0.0))
+        if self._shelf is None:
             return
-        vector = SessionVector(
-            space, state.total, state.counted, state.talks, state.logs, state.at_s
-        )
+        try:
+            await self._shelf.keep(learned)
+        except InyeonError as error:  # it is known here, and kept with the next talk
+            self._meter.failed(error.reason)
+
+    def _keep(self, user_id: str, vector: SessionVector) -> None:
         self._known[user_id] = _Known(vector, recent_of(vector))
         self._known.move_to_end(user_id)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
-        self._meter.talks("encoded", len(talks))
-        now_s = self._clock.now().timestamp()
-        for talk in talks:
-            self._meter.lag(max(now_s - talk.ended_s, 0.0))
 
     def _recent(self, user_id: str, since_s: float) -> Recent | None:
         known = self._known.get(user_id)
         return None if known is None or known.vector.at_s < since_s else known.recent
 
-    def _forget_old(self) -> None:
-        """Who was heard longest ago is first."""
-        since_s = self._clock.now().timestamp() - HORIZON_S
-        while self._known and next(iter(self._known.values())).vector.at_s < since_s:
-            self._known.popitem(last=False)
+    def _since_s(self) -> float:
+        return self._clock.now().timestamp() - HORIZON_S
 
     def _tell(self) -> None:
-        self._meter.state(len(self._known), self._count)
-        if self._waiting:
+        self._meter.state(len(self._known), len(self._waiting))
+        if self._waiting or self._behind:
             self._some.set()
         else:
             self._some.clear()

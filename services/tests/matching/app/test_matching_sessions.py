@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -21,19 +21,24 @@ from inyeon.inference.sessions import (
     SessionQuestion,
     SessionState,
 )
+from inyeon.matching.adapters.session_rows import SqlSessionShelf
+from inyeon.matching.adapters.tables import TABLES
 from inyeon.matching.app import sessions as module
+from inyeon.matching.app import talks as queue
 from inyeon.matching.app.end_match import close_match, end_match
-from inyeon.matching.app.sessions import GATHER_S, HORIZON_S, RETRY_S, Sessions
+from inyeon.matching.app.session_ports import SessionShelf
+from inyeon.matching.app.sessions import HORIZON_S, RETRY_S, TIDY_S, Sessions
 from inyeon.matching.app.wave import run_wave
 from inyeon.matching.domain.interests import Encoding, Interests, Space, read_interests
 from inyeon.matching.domain.matches import EndReason, LiveMatch, Side
 from inyeon.matching.domain.pool import Pool
-from inyeon.matching.domain.session_vectors import absorbed
+from inyeon.matching.domain.session_vectors import SessionVector, absorbed
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.tickets import Ticket
 from inyeon.matching.workload import synthetic_waiters
 from inyeon.runtime.clock import ManualClock
-from inyeon.runtime.errors import InvalidRequest, Unavailable
+from inyeon.runtime.errors import InvalidRequest, StoreUnavailable, Unavailable
+from inyeon.runtime.store.sql import temporary_store
 
 pytestmark = pytest.mark.unit
 
@@ -81,7 +86,7 @@ class Moody(InProcessSessionEncoder):
     ) -> tuple[SessionState, ...]:
         self.asked.append(len(questions))
         if self.during is not None:
-            self.during()
+            await self.during()
         if self.error is not None:
             raise self.error
         return await super().encode(questions, budget_s)
@@ -95,9 +100,10 @@ class Place:
     encoder: Moody = field(default_factory=Moody)
     counts: Counts = field(default_factory=Counts)
     matches: int = 0
+    shelf: SessionShelf | None = None
 
     def __post_init__(self) -> None:
-        self.sessions = Sessions(self.encoder, self.clock, self.counts)
+        self.sessions = Sessions(self.encoder, self.clock, self.counts, self.shelf)
 
     def begin(self, one: Ticket, other: Ticket) -> LiveMatch:
         self.matches += 1
@@ -240,7 +246,7 @@ async def test_an_encoder_that_is_away_leaves_the_old_vector_which_grows_stale()
 
 
 async def test_too_many_talks_shed_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 4)
+    monkeypatch.setattr(queue, "MOST_WAITING", 4)
     place = Place()
     await place.talk(ANA, BOB)
     await place.talk(ANA, CYD)
@@ -266,7 +272,7 @@ async def test_who_is_erased_is_forgotten_also_while_being_encoded() -> None:
     await place.sessions.encode_waiting()
     await place.talk(ANA, CYD)
     place.begin(ANA, BOB)
-    place.sessions.forget(ANA.user_id)
+    await place.sessions.forget(ANA.user_id)
     assert place.known(ANA) is None and place.sessions.staleness_s(ANA.user_id) is None
     place.encoder.during = lambda: place.sessions.forget(CYD.user_id)
     await place.sessions.encode_waiting()
@@ -301,34 +307,112 @@ async def test_a_new_space_begins_anew() -> None:
     assert place.known(ANA).space == space
 
 
-async def test_it_runs_and_comes_back_after_a_loss() -> None:
-    place = Place()
+@asynccontextmanager
+async def running(place: Place) -> AsyncIterator[Callable[[Callable[[], bool]], Any]]:
+    """Its loops run; gives a way to let time pass until something holds."""
     task = asyncio.create_task(place.sessions.run())
-    place.encoder.error = unavailable("gone")
-    await place.talk(ANA, BOB)
-    for _ in range(200):
-        if place.counts.failures:
-            break
-        await place.clock.advance(GATHER_S)
-    assert place.counts.failures and place.counts.now[1] == 2
-    place.encoder.error = None
-    for _ in range(200):
-        await place.clock.advance(RETRY_S)
-        await asyncio.sleep(0.005)
-        if place.known(ANA) is not None and place.counts.now == (2, 0):
-            break
-    assert place.known(ANA) is not None and place.counts.now == (2, 0)
-    await place.clock.advance(HORIZON_S)
-    await place.talk(CYD, TICKETS[5])
-    for _ in range(200):
-        await place.clock.advance(GATHER_S)
-        await asyncio.sleep(0.005)
-        if place.counts.now == (2, 0) and place.known(CYD) is not None:
-            break
-    assert place.sessions.staleness_s(ANA.user_id) is None, "older than the horizon"
+
+    async def until(holds: Callable[[], bool]) -> None:
+        for _ in range(400):
+            if holds():
+                return
+            await place.clock.advance(RETRY_S)
+            await asyncio.sleep(0.002)
+        assert holds()
+
+    yield until
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_it_runs_and_comes_back_after_a_loss() -> None:
+    place = Place()
+    async with running(place) as until:
+        place.encoder.error = unavailable("gone")
+        await place.talk(ANA, BOB)
+        await until(lambda: bool(place.counts.failures))
+        assert place.counts.now[1] == 2
+        place.encoder.error = None
+        await until(lambda: place.counts.now == (2, 0))
+        assert place.known(ANA) is not None
+        await until(lambda: True)
+        await place.clock.advance(HORIZON_S)
+        await until(lambda: place.counts.now == (0, 0))
+        assert place.sessions.staleness_s(ANA.user_id) is None
+
+
+@pytest.fixture
+async def shelf() -> AsyncIterator[SqlSessionShelf]:
+    async with temporary_store(TABLES, ManualClock()) as store:
+        yield SqlSessionShelf(store)
+
+
+async def test_another_replica_goes_on_where_one_stopped(shelf: SqlSessionShelf) -> None:
+    clock = ManualClock()
+    here, there = Place(clock, shelf=shelf), Place(clock, shelf=shelf)
+    await here.talk(ANA, BOB)
+    await here.sessions.encode_waiting()
+    async with running(there) as until:
+        await until(lambda: there.counts.now[0] == 2)
+        assert there.known(ANA).steps == here.known(ANA).steps
+        await here.talk(ANA, CYD)
+        await here.sessions.encode_waiting()
+        there.sessions.taken_over()
+        await until(lambda: there.counts.now[0] == 3)
+        assert there.known(ANA).steps == here.known(ANA).steps
+    await here.talk(BOB, CYD)
+    await here.sessions.encode_waiting()
+    await there.talk(BOB, TICKETS[7])  # it was not told, and looks
+    await there.sessions.encode_waiting()
+    heard = (await shelf.of([BOB.user_id]))[BOB.user_id]
+    assert heard.talks > 2.5 and there.known(BOB).usual_log == heard.usual_log
+
+
+async def test_old_ones_leave_the_shelf_and_the_erased_at_once(shelf: SqlSessionShelf) -> None:
+    place = Place(shelf=shelf)
+    await place.talk(ANA, BOB)
+    await place.sessions.encode_waiting()
+    await place.sessions.forget(ANA.user_id)
+    assert set(await shelf.newest(9, 0.0)) == {BOB.user_id}
+    async with running(place) as until:
+        await until(lambda: place.counts.now == (1, 0))
+        await place.clock.advance(HORIZON_S + TIDY_S)
+        await until(lambda: place.counts.now == (0, 0))
+    assert await shelf.newest(9, 0.0) == {}
+
+
+class NoShelf:
+    """Implements SessionShelf: the store is away."""
+
+    async def keep(self, vectors: object) -> None:
+        raise StoreUnavailable("gone")
+
+    async def of(self, users: object) -> dict[str, SessionVector]:
+        raise StoreUnavailable("gone")
+
+    async def newest(self, most: int, since_s: float) -> dict[str, SessionVector]:
+        raise StoreUnavailable("gone")
+
+    async def forget(self, user_id: str) -> None:
+        raise StoreUnavailable("gone")
+
+    async def forget_before(self, since_s: float) -> None:
+        raise StoreUnavailable("gone")
+
+
+async def test_with_the_store_away_memory_goes_on_and_an_erasure_is_not_done() -> None:
+    place = Place(shelf=NoShelf())
+    async with running(place) as until:
+        await place.talk(ANA, BOB)
+        await until(lambda: place.counts.now == (2, 0))
+        assert place.known(ANA) is not None
+        before = len(place.counts.failures)
+        await place.clock.advance(TIDY_S)
+        await until(lambda: len(place.counts.failures) > before)
+    with pytest.raises(StoreUnavailable):
+        await place.sessions.forget(ANA.user_id)
+    assert place.known(ANA) is None
 
 
 async def test_a_desk_teaches_and_uses_it(scene: Any) -> None:
