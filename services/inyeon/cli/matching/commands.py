@@ -51,6 +51,22 @@ def calibrate(
 
 
 @matching.command()
+def lengths(
+    out: Annotated[
+        Path, typer.Option(help="File for INYEON_MATCHING_LENGTH_MODEL.", dir_okay=False)
+    ],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of an embedded log; else as the settings say.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+) -> None:
+    """Learns from the log how long two will talk; writes the model where it beats a constant."""
+    from inyeon.cli.matching.lengths import run_lengths
+
+    run_lengths(data_dir, out, as_json=as_json)
+
+
+@matching.command()
 def replay(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of an embedded log; else as the settings say.")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inyeon.matching.domain.interests import MAX_DIMS, Encoding, Space, read_interests
+from inyeon.matching.domain.length_rows import pair_row
 from inyeon.matching.domain.lengths import LengthModel
 from inyeon.matching.domain.pool import Pool
 from inyeon.matching.domain.recents import USUAL_LOG, Recent, RecentRefused, recent_of
@@ -198,3 +199,39 @@ def test_numbers_that_are_no_vector_are_refused(change: dict[str, object], reaso
     with pytest.raises(RecentRefused) as caught:
         replace(whole, **change)  # type: ignore[arg-type]
     assert caught.value.reason == reason
+
+
+ONLY_LENGTH = ScoreModel("only-length-1", 0.5, {Term.LENGTH: 1.0})
+
+
+def lengths_of(seen: Snapshot) -> None:
+    """What is learned from is what a wave predicts from."""
+    wave = decide(seen, WaveRules(ANYBODY, score=ONLY_LENGTH, lengths=MODEL), 1)
+    assert wave.pairs
+    for pair in wave.pairs:
+        for places in ((pair.one, pair.other), (pair.other, pair.one)):
+            said = float(MODEL.share(np.array([pair_row(seen, *places)]))[0])
+            assert pair.score == pytest.approx(0.5 + said, abs=STEP)
+
+
+def test_rows_to_learn_from_are_what_waves_predict_from() -> None:
+    seen = snapshot()
+    lengths_of(seen)
+    lengths_of(known(seen))
+
+
+def test_rows_of_two_spaces() -> None:
+    space = Space("other", "2", 4, Encoding.INT8, 1.0)
+    interests = read_interests(space, b"abcd")
+    person = CROWD[0].person
+    ana, bob = (
+        replace(CROWD[0], ticket_id=f"t-{user}", person=replace(person, user_id=user))
+        for user in ("ana", "bob")
+    )
+    ana = replace(ana, wish=replace(ana.wish, genders=frozenset(), countries=frozenset()))
+    bob = replace(bob, wish=replace(ana.wish, interests=interests))
+    seen = snapshot(ana, bob)
+    lengths_of(replace(seen, recents=tuple(recent_of(talk(one)) for one in seen.tickets)))
+    moved = replace(bob, wish=ana.wish)
+    both = snapshot(ana, moved)
+    lengths_of(replace(both, recents=(None, recent_of(talk(bob)))))
