@@ -17,6 +17,10 @@ from inyeon.matching.adapters.devices import DeviceHashes
 from inyeon.matching.adapters.frames import ProtoFrames
 from inyeon.matching.adapters.length_files import read_lengths
 from inyeon.matching.adapters.metrics import PrometheusMeter
+from inyeon.matching.adapters.score_files import FileScores
+from inyeon.matching.adapters.score_metrics import PrometheusScoreMeter
+from inyeon.matching.adapters.score_tallies import SqlScoreTallies
+from inyeon.matching.adapters.score_words import SqlScoreWords
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.matching.adapters.session_rows import SqlSessionShelf
@@ -32,16 +36,21 @@ from inyeon.matching.api.limits import VerbLimits
 from inyeon.matching.api.pool_page import pool_page
 from inyeon.matching.api.pools import PoolServicer, pools_router
 from inyeon.matching.api.routing import Routing
+from inyeon.matching.api.scores import ScoreServicer
 from inyeon.matching.api.seek import SeekHandler
 from inyeon.matching.api.servicer import SeekServicer
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.experiments import Experiments
 from inyeon.matching.app.floor import Floor
 from inyeon.matching.app.owning import own_pool
 from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.running import run_upkeep, run_waves
+from inyeon.matching.app.scores import Scores
 from inyeon.matching.app.seating import SeatWork, take_seat
 from inyeon.matching.app.sessions import Sessions
+from inyeon.matching.app.steering import Steer, Trying
 from inyeon.matching.app.switching import Switching
+from inyeon.matching.app.watching import Watch
 from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.territories import Territories
 from inyeon.matching.settings import ALL_POOLS, MatchingSettings
@@ -57,7 +66,11 @@ from inyeon_protos.matching.v1 import matching_pb2_grpc
 from inyeon_protos.matching.v1.matching_pb2 import SeekRequest, SeekResponse
 
 NAME = "matching"
-GRPC_NAMES = ("inyeon.matching.v1.MatchingService", "inyeon.matching.v1.PoolService")
+GRPC_NAMES = (
+    "inyeon.matching.v1.MatchingService",
+    "inyeon.matching.v1.PoolService",
+    "inyeon.matching.v1.ScoreService",
+)
 
 
 async def build(settings: MatchingSettings, ground: Ground) -> Service:
@@ -99,6 +112,10 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     )
 
     switching = Switching(SqlBook(store, timedelta(0), ground.clock), floor, ground.clock)
+    scores = Scores(SqlScoreWords(store), FileScores(settings.scores_file), floor, ground.clock)
+    score_servicer = ScoreServicer(
+        scores, Experiments(scores, SqlScoreTallies(store), ground.clock)
+    )
     routes = pools_router(floor)
     routes.include_router(
         pool_page(
@@ -113,6 +130,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         matching_pb2_grpc.add_MatchingServiceServicer_to_server(SeekServicer(stream), server)
         pool_servicer = PoolServicer(floor, switching)
         matching_pb2_grpc.add_PoolServiceServicer_to_server(pool_servicer, server)
+        matching_pb2_grpc.add_ScoreServiceServicer_to_server(score_servicer, server)
 
     seats = SqlSeats(store, ground.clock)
     return Service(
@@ -172,6 +190,19 @@ def _pool_of(settings: MatchingSettings, territories: Territories) -> Callable[[
     return lambda country: settings.pool
 
 
+def _with_scores(first: Desk, settings: MatchingSettings, ground: Ground, store: Store) -> Desk:
+    """The desk with what steers its score and watches experiments."""
+    steer = Steer(
+        SqlScoreWords(store),
+        FileScores(settings.scores_file),
+        ground.clock,
+        PrometheusScoreMeter(ground.metrics, first.pool),
+        first.pool,
+        Trying(settings.explore_share, settings.explore_versions),
+    )
+    return replace(first, steer=steer, watch=Watch(steer, SqlScoreTallies(store), ground.clock))
+
+
 def _floor(
     settings: MatchingSettings,
     pools: Sequence[str],
@@ -208,5 +239,6 @@ def _floor(
         overflow=_overflow(settings, territories),
         sessions=tastes,
     )
+    first = _with_scores(first, settings, ground, store)
     desks = {pool: first.beside(pool) for pool in pools[1:]}
     return Floor({first.pool: first} | desks, ground.replica)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from inyeon.matching.data import COUNTRIES, POOLS
+from inyeon.matching.domain.exploring import LEAST_SHARE
 from inyeon.matching.domain.languages import Routes
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.waves import WaveRules
@@ -67,6 +68,21 @@ class MatchingSettings(StrictSettings):
     skip_within_s: float = Field(default=0.0, ge=0, le=60)
     """Leaving a match sooner is a fault of one's own: from the fourth within ten minutes on it
     costs a pause, from 10 s to 5 min; 0: leaving is none."""
+
+    scores_file: Path | None = None
+    """Registry of score versions, JSON; none: the first version is the only one. What operators
+    activate holds over it and lies in the store."""
+    explore_share: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of waves that go by one of `explore_versions`, which divide it evenly; 0: none."""
+    explore_versions: tuple[str, ...] = Field(default=(), max_length=15)
+    """Versions of `scores_file` to explore; JSON list in the environment."""
+
+    @model_validator(mode="after")
+    def _explorable(self) -> Self:
+        least = LEAST_SHARE * len(self.explore_versions)
+        if self.explore_share and not (self.explore_versions and self.explore_share >= least):
+            raise ValueError(f"explore_share: 0, or versions to explore and {LEAST_SHARE} for each")
+        return self
 
     @model_validator(mode="after")
     def _all_or_some(self) -> Self:

@@ -90,6 +90,11 @@ MetricName = Literal[
     # People with a vector, and talks that wait to be encoded.
     "inyeon_matching_session_vectors",
     "inyeon_matching_session_waiting",
+    # Which version of the score counts, how much is explored, which arm it is, what is unreadable.
+    "inyeon_matching_score",
+    "inyeon_matching_explored_share",
+    "inyeon_matching_arm",
+    "inyeon_matching_score_trouble",
 ]
 
 # From half a local call to ten times the default deadline; 1-2.5-5 so that quantiles are even.

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from inyeon.inference.metrics import InferenceMetrics
 from inyeon.matching.adapters import metrics as matching
+from inyeon.matching.adapters.score_metrics import PrometheusScoreMeter
 from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.moderation.adapters import metrics as moderation
 from inyeon.runtime.log.consuming_metrics import ConsumerMetrics
@@ -44,6 +45,7 @@ def test_the_document_lists_exactly_what_there_is() -> None:
     gauge(registry, "inyeon_service_ready", "Ready", ("service",))
     matching.PrometheusMeter(registry, "main")
     PrometheusSessionMeter(registry)
+    PrometheusScoreMeter(registry, "main")
     moderation.PrometheusMeter(registry)
     moderation.JudgingMetrics(registry)
     translation.PrometheusObserver(registry)

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-matching = typer.Typer(no_args_is_help=True, help="Simulate and replay waves.")
+from inyeon.cli.matching.scores import scores
+
+matching = typer.Typer(no_args_is_help=True, help="Simulate, replay and judge waves.")
+matching.add_typer(scores, name="scores")
 
 
 @matching.command()
@@ -87,3 +90,34 @@ def replay(
     from inyeon.cli.matching.replay import Wanted, run_replay
 
     run_replay(Wanted(data_dir, file, save, pool, any_engine, as_json))
+
+
+@matching.command()
+def evaluate(
+    version: Annotated[str, typer.Argument(help="The candidate.", show_default=False)],
+    registry: Annotated[
+        Path | None,
+        typer.Option(help="File of versions that has it; else as it was explored.", dir_okay=False),
+    ] = None,
+    reward: Annotated[
+        str, typer.Option(help="long, seconds (at most 600), or unreported.")
+    ] = "long",
+    long_s: Annotated[float, typer.Option(min=0, help="From when on one is long.")] = 60.0,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of an embedded log; else as the settings say.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Records that --save wrote, instead.", dir_okay=False)
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the records to a file.", dir_okay=False)
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Only this pool.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+) -> None:
+    """Estimates from waves that explored what another version of the score would have earned."""
+    from inyeon.cli.matching.evaluate import Wanted, run_evaluate
+    from inyeon.cli.matching.records import Source
+
+    source = Source(data_dir, file, save)
+    run_evaluate(Wanted(version, source, registry, reward, long_s, pool, as_json))

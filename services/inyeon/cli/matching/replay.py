@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
-from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 
-from inyeon.matching.adapters.decisions import DecisionReader, read_decision_records
+from inyeon.cli.matching.records import Source, records_of, refuse
+from inyeon.matching.adapters.decisions import DecisionReader
 from inyeon.matching.domain.replaying import Fate, Replayed, Replayer, engine_version
-from inyeon.runtime.clock import SystemClock
-from inyeon.runtime.errors import InyeonError, SettingsRefused, Unavailable
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import Record
-from inyeon.runtime.log.topics import DECISIONS, TOPICS
-from inyeon.runtime.settings import RuntimeSettings
+from inyeon.runtime.log.topics import DECISIONS
 
 DIFFERS = 1
 """Exit code when a pass gives other pairs, or its record does not give back what it looked at."""
-REFUSED = 2
-"""Exit code of wrong arguments, unreadable files, and when no pass could be compared."""
-AWAY = 3
-"""Exit code when the log is away: the same command may succeed later."""
 SHOWN = 20
 NOT_COMPARED = (Fate.OTHER_ENGINE, Fate.BASE_MISSING)
 
@@ -75,9 +64,7 @@ class Tally:
 
 def run_replay(wanted: Wanted) -> None:
     """Replays, prints and exits with 0, or with DIFFERS, REFUSED or AWAY."""
-    records = _records(wanted)
-    if wanted.save is not None:
-        _save(wanted.save, records)
+    records = records_of(Source(wanted.data_dir, wanted.file, wanted.save), [DECISIONS])
     tally = replay(records, wanted.pool, wanted.any_engine)
     if wanted.as_json:
         typer.echo(json.dumps(_facts(tally), sort_keys=True))
@@ -86,7 +73,7 @@ def run_replay(wanted: Wanted) -> None:
     if tally.different or tally.unreadable:
         raise typer.Exit(DIFFERS)
     if not tally.compared:
-        _refuse("NOTHING_COMPARED", "no pass could be done again")
+        refuse("NOTHING_COMPARED", "no pass could be done again")
 
 
 def replay(records: Iterable[Record], pool: str | None, any_engine: bool) -> Tally:
@@ -104,71 +91,6 @@ def replay(records: Iterable[Record], pool: str | None, any_engine: bool) -> Tal
             tally.replayed.append(replayer.take(decision))
     tally.unrecorded, tally.orphans = reader.unrecorded, reader.orphans
     return tally
-
-
-def _records(wanted: Wanted) -> Sequence[Record]:
-    if wanted.file is not None:
-        return list(_load(wanted.file))
-    try:
-        return asyncio.run(_from_log(_settings(wanted.data_dir)))
-    except InyeonError as error:
-        code = AWAY if isinstance(error, Unavailable) else REFUSED
-        typer.echo(f"{error.reason}: {error}", err=True)
-        raise typer.Exit(code) from None
-
-
-def _settings(data_dir: Path | None) -> RuntimeSettings:
-    if data_dir is None:
-        return RuntimeSettings()
-    if not (data_dir / "log.db").exists():
-        raise SettingsRefused(f"no log.db in {data_dir}")
-    return RuntimeSettings(data_dir=data_dir, kafka_servers=())
-
-
-async def _from_log(settings: RuntimeSettings) -> list[Record]:
-    from inyeon.runtime.ground import open_log
-
-    log = await open_log(settings, SystemClock(), CollectorRegistry())
-    try:
-        await log.create_topics([spec for spec in TOPICS if spec.name == DECISIONS])
-        async with aclosing(read_decision_records(log)) as records:
-            return [record async for record in records]
-    finally:
-        await log.close()
-
-
-def _save(path: Path, records: Sequence[Record]) -> None:
-    try:
-        path.write_text("".join(json.dumps(_line(one)) + "\n" for one in records), "utf-8")
-    except OSError as error:
-        _refuse("FILE_UNWRITABLE", f"{path}: {error}")
-
-
-def _line(record: Record) -> dict[str, Any]:
-    return {
-        "key": record.key,
-        "partition": record.partition,
-        "offset": record.offset,
-        "headers": dict(record.headers),
-        "value": base64.b64encode(record.value or b"").decode(),
-    }
-
-
-def _load(path: Path) -> Iterator[Record]:
-    try:
-        for line in path.read_text("utf-8").splitlines():
-            one = json.loads(line)
-            value = base64.b64decode(one["value"], validate=True)
-            place = int(one["partition"]), int(one["offset"])
-            at = datetime.fromtimestamp(0, UTC)
-            yield Record(DECISIONS, *place, str(one["key"]), value, dict(one["headers"]), at)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _refuse("FILE_UNREADABLE", f"{path}: {error!r}")
-
-
-def _refuse(reason: str, message: str) -> NoReturn:
-    typer.echo(f"{reason}: {message}", err=True)
-    raise typer.Exit(REFUSED) from None
 
 
 def _facts(tally: Tally) -> dict[str, Any]:

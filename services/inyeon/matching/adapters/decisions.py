@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from inyeon.matching.adapters.frames import read_frame
+from inyeon.matching.adapters.score_models import model_from
 from inyeon.matching.domain.replaying import Decision, TicketPair
+from inyeon.matching.domain.score_models import ScoreModel
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.errors import LogUnavailable
 from inyeon.runtime.log.envelope import decode, is_type
@@ -14,6 +19,8 @@ from inyeon.runtime.log.poison import PoisonRecord
 from inyeon.runtime.log.port import Log, Record
 from inyeon.runtime.log.topics import DECISIONS
 from inyeon_protos.events.v1 import events_pb2
+
+T = TypeVar("T")
 
 READ_AT_ONCE = 200  # of at most 256 KiB: 50 MB in the very worst case
 POLL_S = 0.5
@@ -75,6 +82,10 @@ class DecisionReader:
             seekers=seekers,
             pairs=pairs,
             digest=event.pairs_digest,
+            matches=_of_pairs(event, event.match_ids),
+            shares=tuple((_model(one.score), one.share) for one in event.shares),
+            chances=_of_pairs(event, event.pair_propensities),
+            experiment=event.experiment,
         )
 
 
@@ -86,9 +97,31 @@ def _pairs(event: events_pb2.WaveDecided) -> tuple[TicketPair, ...]:
     return tuple((event.tickets[one], event.tickets[other]) for one, other in ordered)
 
 
+def _of_pairs(event: events_pb2.WaveDecided, values: Sequence[T]) -> dict[TicketPair, T]:
+    """By committed pair; empty where not every pair has one, as in old records."""
+    if 2 * len(values) != len(event.pairs):
+        return {}
+    ids = [event.tickets[place] for place in event.pairs]
+    return dict(zip(zip(ids[::2], ids[1::2], strict=True), values, strict=True))
+
+
+def _model(text: str) -> ScoreModel:
+    try:
+        return model_from(json.loads(text), "shares.score")
+    except ValueError as error:
+        raise PoisonRecord("SCORE_UNREADABLE", str(error)[:200]) from error
+
+
 async def read_decision_records(log: Log) -> AsyncGenerator[Record, None]:
-    """Everything in the topic up to now. Raises LogUnavailable, also after 30 s of silence."""
-    reader = await log.read_all([DECISIONS])
+    """`read_records` of the topic of decisions."""
+    async with aclosing(read_records(log, [DECISIONS])) as records:
+        async for record in records:
+            yield record
+
+
+async def read_records(log: Log, topics: Sequence[str]) -> AsyncGenerator[Record, None]:
+    """Everything in the topics up to now. Raises LogUnavailable, also after 30 s of silence."""
+    reader = await log.read_all(topics)
     try:
         quiet = 0
         while True:
@@ -99,6 +132,6 @@ async def read_decision_records(log: Log) -> AsyncGenerator[Record, None]:
                 return
             quiet = 0 if records else quiet + 1
             if quiet * POLL_S >= SILENCE_S:
-                raise LogUnavailable(f"{DECISIONS}: no more records for {SILENCE_S:.0f} s")
+                raise LogUnavailable(f"{', '.join(topics)}: no more records for {SILENCE_S:.0f} s")
     finally:
         await reader.close()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf.message import Message
 
+from inyeon.matching.adapters.score_models import model_to
 from inyeon.matching.adapters.wire import explanations_to, ticket_to, timestamp
-from inyeon.matching.app.ports import WaveOrder
+from inyeon.matching.app.ports import Proposal, WaveOrder
 from inyeon.matching.app.recording import Described, wave_number
+from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.log.envelope import new_event
@@ -42,6 +46,8 @@ def match_live(match: LiveMatch, version: int) -> NewRecord:
         started_at=timestamp(match.started_at),
         reasons=explanations_to(match.reasons),
         version=version,
+        score_version=match.chosen.score_version,
+        propensity=match.chosen.propensity,
     )
     return new_event(MATCHES, match.match_id, event, occurred_at=match.started_at, version=version)
 
@@ -72,6 +78,7 @@ def outcome(
         duration_s=max((at - match.started_at).total_seconds(), 0.0),
         reason=matching_pb2.EndReason.ValueType(int(reason)),
         ended_by_user=ended_by == user_id,
+        score_version=match.chosen.score_version,
     )
     return new_event(OUTCOMES, user_id, event, occurred_at=at)
 
@@ -93,13 +100,31 @@ def wave_decided(order: WaveOrder, stand: frozenset[str]) -> list[NewRecord]:
         scores=[one.score for one in kept],
         score_version=order.score_version,
         left_out=[index[place] for one in left_out for place in one.places],
+        match_ids=[one.match.match_id for one in kept],
     )
+    if order.course is not None:
+        _steered(event, order.course, kept, order.exact)
     if order.described is None:
         return [_decision(order, event)]
     return [
         *_parts(order, order.described, number),
         _decision(order, _with(event, order.described)),
     ]
+
+
+def _steered(
+    event: events_pb2.WaveDecided, course: Course, kept: Sequence[Proposal], exact: bool
+) -> None:
+    """Which version the wave went by, and with what chances."""
+    event.propensity, event.experiment, event.window = (
+        course.propensity,
+        course.experiment,
+        course.window,
+    )
+    for model, share in course.shares:
+        event.shares.add(score=json.dumps(model_to(model), sort_keys=True), share=share)
+    if exact:
+        event.pair_propensities.extend(one.match.chosen.propensity for one in kept)
 
 
 def _with(event: events_pb2.WaveDecided, described: Described) -> events_pb2.WaveDecided:

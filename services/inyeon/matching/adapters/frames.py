@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from inyeon.matching.adapters.wire import ticket_from, ticket_to
 from inyeon.matching.app.recording import Asked
 from inyeon.matching.domain.frames import Entry, Frame
 from inyeon.matching.domain.refusals import WishRefused
+from inyeon.matching.domain.score_models import ScoreModel
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.log.poison import PoisonRecord
 from inyeon_protos.events.v1 import events_pb2
@@ -47,6 +49,8 @@ def read_frame(
         message = events_pb2.WaveInputs.FromString(_opened(b"".join(parts)))
         frame = _frame(message)
         known = _rules().validate_json(message.rules) if message.rules else rules
+        if known is not None and message.score:
+            known = replace(known, score=_score().validate_json(message.score))
     except (zlib.error, DecodeError, WishRefused, ValueError) as error:
         raise PoisonRecord("FRAME_UNREADABLE", str(error)[:200]) from error
     seekers = np.array(message.seekers, np.int64) if message.only_seekers else None
@@ -66,6 +70,11 @@ def _rules() -> TypeAdapter[WaveRules]:
     return TypeAdapter(WaveRules)
 
 
+@cache
+def _score() -> TypeAdapter[ScoreModel]:
+    return TypeAdapter(ScoreModel)
+
+
 def _message(frame: Frame, asked: Asked) -> events_pb2.WaveInputs:
     return events_pb2.WaveInputs(
         base=frame.base,
@@ -80,6 +89,7 @@ def _message(frame: Frame, asked: Asked) -> events_pb2.WaveInputs:
         seekers=[] if asked.seekers is None else asked.seekers.tolist(),
         recents=[recent_to(place, recent) for place, recent in frame.recents],
         rules="" if frame.base else _rules().dump_json(asked.rules).decode(),
+        score=_score().dump_json(asked.rules.score).decode() if frame.base else "",
     )
 
 

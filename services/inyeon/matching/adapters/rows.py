@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inyeon.matching.domain.languages import SpokenLanguage
-from inyeon.matching.domain.matches import Explanation, LiveMatch, MatchReason, Side
+from inyeon.matching.domain.matches import Chosen, Explanation, LiveMatch, MatchReason, Side
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -24,10 +24,12 @@ def moment_of(microseconds: int) -> datetime:
 
 
 def match_to_json(match: LiveMatch) -> str:
-    """Both sides, the reasons and what people answered; id, pool and start have columns of their
-    own."""
+    """Both sides, the reasons, the score and what people answered; id, pool and start have columns
+    of their own."""
     reasons = [[int(one.reason), one.strength, one.detail] for one in match.reasons]
     row: dict[str, Any] = {"sides": [_side_to(side) for side in match.sides], "reasons": reasons}
+    if match.chosen.score_version:
+        row["score"] = [match.chosen.score_version, match.chosen.propensity]
     if match.accept_until is not None:
         row["accept_until_us"] = micros(match.accept_until)
         row["accepted"] = sorted(match.accepted)
@@ -46,7 +48,8 @@ def match_from_row(match_id: str, pool: str, started_us: int, text: str) -> Live
     until = None if until_us is None else moment_of(until_us)
     accepted = frozenset(row.get("accepted", ()))
     start = moment_of(started_us)
-    return LiveMatch(match_id, pool, first, second, start, reasons, until, accepted)
+    chosen = Chosen(*row.get("score", ()))
+    return LiveMatch(match_id, pool, first, second, start, reasons, until, accepted, chosen)
 
 
 def _side_to(side: Side) -> dict[str, Any]:

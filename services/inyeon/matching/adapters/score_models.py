@@ -36,7 +36,7 @@ def read_registry(path: Path) -> Registry:
         raise ScoreModelRefused("models", "SHAPE", "a list is wanted")
     if not isinstance(activations, list) or not all(isinstance(v, str) for v in activations):
         raise ScoreModelRefused("activations", "SHAPE", "a list of versions is wanted")
-    read = tuple(_model(model, f"models[{place}]") for place, model in enumerate(models))
+    read = tuple(model_from(model, f"models[{place}]") for place, model in enumerate(models))
     return Registry(read, tuple(activations))
 
 
@@ -46,7 +46,7 @@ def write_registry(path: Path, registry: Registry) -> None:
         {
             "format": FORMAT,
             "activations": list(registry.activations),
-            "models": [_described(model) for model in registry.models],
+            "models": [model_to(model) for model in registry.models],
         },
         indent=1,
     )
@@ -73,7 +73,8 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _model(found: object, field: str) -> ScoreModel:
+def model_from(found: object, field: str) -> ScoreModel:
+    """One version as in the file. Raises ScoreModelRefused, whose `field` begins with `field`."""
     if not isinstance(found, dict):
         raise ScoreModelRefused(field, "SHAPE", "an object is wanted")
     _check_keys(found, _MODEL_KEYS, _MORE_KEYS, f"{field}.")
@@ -98,7 +99,8 @@ def _check_keys(found: dict[str, Any], wanted: set[str], more: set[str], field: 
         raise ScoreModelRefused(f"{field}{name}", "SHAPE", "is not known")
 
 
-def _described(model: ScoreModel) -> dict[str, object]:
+def model_to(model: ScoreModel) -> dict[str, object]:
+    """One version as in the file."""
     return {
         "version": model.version,
         "meeting": model.meeting,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, LargeBinary, MetaData, Table, Text
 
-from inyeon.runtime.store.tables import runtime_tables
+from inyeon.runtime.store.tables import COUNTER, runtime_tables
 from inyeon.runtime.streams.sessions_sql import session_tables
 
 TABLES = runtime_tables(MetaData())
@@ -141,6 +141,34 @@ pool_modes = Table(
     Column("said_by", Text, nullable=False),
     Column("said_us", BigInteger, nullable=False),
 )
+
+# What operators and guardrails said of scores, in the order in which it was committed.
+score_words = Table(
+    "score_words",
+    TABLES,
+    Column("number", COUNTER, primary_key=True, autoincrement=True),
+    Column("pool", Text, nullable=False, comment="*: every pool"),
+    Column("verb", Text, nullable=False),
+    Column("said_by", Text, nullable=False),
+    Column("said_us", BigInteger, nullable=False),
+    Column("what", Text, nullable=False, comment="adapters.score_rows, JSON"),
+    Column("note", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+# What the windows of an experiment showed; `experiment` is the number of the word that began it.
+score_windows = Table(
+    "score_windows",
+    TABLES,
+    Column("experiment", BigInteger, primary_key=True, autoincrement=False),
+    Column("pool", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("tickets", BigInteger, nullable=False),
+    Column("matched", BigInteger, nullable=False),
+    Column("reported", BigInteger, nullable=False),
+    Column("waits", Text, nullable=False, comment="JSON: [bucket, tickets] of each"),
+)
+
+Index("score_words_of_pool", score_words.c.pool, score_words.c.number)
 
 credits_given = Table(
     "credits_given",

@@ -20,7 +20,18 @@ async def cancel(desk: Desk, user_id: str) -> None:
 async def end_ticket(desk: Desk, ticket: Ticket, end: TicketEnd) -> None:
     """Ends a ticket and tells its user, unless it ended before."""
     ended = await desk.book.end_ticket(ticket, end, desk.clock.now())
+    waited_s = _waited_s(desk, ticket)
     desk.hall.drop(ticket)
     if ended:
         desk.meter.ticket_over(end)
+        if desk.watch is not None:
+            desk.watch.ended(end, waited_s)
         await desk.teller.tell(ticket.user_id, Cancelled(ticket.ticket_id, end))
+
+
+def _waited_s(desk: Desk, ticket: Ticket) -> float:
+    """Of a ticket on its way: what it brought along."""
+    pool = desk.hall.pool
+    if pool.of_user(ticket.user_id) is not ticket:
+        return ticket.waited_s
+    return pool.look(ticket.user_id, desk.clock.monotonic()).waited_s

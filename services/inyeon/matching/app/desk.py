@@ -10,6 +10,9 @@ from inyeon.matching.app.hall import Hall
 from inyeon.matching.app.ports import Book, Grants, Meter, Passes, Teller, TicketLog
 from inyeon.matching.app.recording import Recorder
 from inyeon.matching.app.sessions import Sessions
+from inyeon.matching.app.steering import Steer
+from inyeon.matching.app.watching import Watch
+from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
@@ -51,13 +54,25 @@ class Desk:
     """Whether and when people move to a neighbouring pool."""
     sessions: Sessions | None = None
     """What conversations said about people, of all pools of the replica; None: waves do without."""
+    steer: Steer | None = None
+    """Which version of the score waves go by; None: that of the rules."""
+    watch: Watch | None = None
+    """Counts what experiments show; None: there are none."""
     hall: Hall = field(default_factory=Hall)
 
     def beside(self, pool: str) -> Desk:
         """The desk of another pool of the same replica, with a hall and a recorder of its own."""
         recorder = None if self.recorder is None else Recorder(self.recorder.codec)
         meter = self.meter.for_pool(pool)
-        return replace(self, pool=pool, meter=meter, recorder=recorder, hall=Hall())
+        steer = None if self.steer is None else self.steer.beside(pool)
+        watch = None if self.watch is None or steer is None else self.watch.beside(steer)
+        return replace(
+            self, pool=pool, meter=meter, recorder=recorder, steer=steer, watch=watch, hall=Hall()
+        )
+
+    def course(self, seed: int) -> Course:
+        """What the wave of that seed goes by."""
+        return Course(self.rules.score) if self.steer is None else self.steer.course(seed)
 
     def started(self, waited: timedelta) -> float:
         """The monotonic time at which somebody began who has waited so long by the wall clock.

@@ -51,6 +51,8 @@ async def close_match(
     desk.meter.over(reason)
     if desk.sessions is not None:
         desk.sessions.ended(match, reason, desk.clock.now())
+    if desk.watch is not None and reason is EndReason.REPORTED:
+        desk.watch.reported(match)
     for user_id in match.users:
         await desk.teller.tell(
             user_id, MatchOver(match.match_id, reason, by_me=user_id == ended_by)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from inyeon.matching.app.recording import Described
+from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.modes import PoolMode
@@ -54,6 +55,10 @@ class WaveOrder:
     score_version: str
     described: Described | None = None
     """What the wave went by; None: it is not recorded."""
+    course: Course | None = None
+    """Which version of the score it went by, and why; None: nobody says."""
+    exact: bool = False
+    """The wave explored, and the chances of its pairs are exact."""
 
 
 class Book(Protocol):

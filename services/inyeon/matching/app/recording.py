@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from inyeon.matching.domain.frames import Frame, FrameMaker, inputs_digest
 from inyeon.matching.domain.replaying import engine_version, pairs_digest
+from inyeon.matching.domain.score_models import LINEAR_1
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.waves import Wave, WaveRules
 
@@ -69,9 +70,10 @@ class Recorder:
     def describe(self, asked: Asked, wave: Wave, number: int) -> Described:
         """The pass `number` (epoch in the upper 32 bits). Some 2 ms with 1,000 people."""
         epoch = number >> EPOCH_BITS
-        if self._unsure or epoch != self._epoch or asked.rules != self._rules:
+        rules = replace(asked.rules, score=LINEAR_1)  # every frame holds its own score
+        if self._unsure or epoch != self._epoch or rules != self._rules:
             self._maker.forget()
-        self._epoch, self._rules, self._unsure = epoch, asked.rules, True
+        self._epoch, self._rules, self._unsure = epoch, rules, True
         frame = self._maker.make(number, asked.snapshot, asked.now)
         return Described(
             self.codec.encode(frame, asked),

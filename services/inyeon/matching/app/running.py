@@ -43,6 +43,8 @@ async def run_upkeep(desk: Desk) -> None:
         try:
             await renew_grants(desk)
             await lose_matches(desk)
+            if desk.watch is not None:
+                await desk.watch.work()
             await overflow(desk)
             if kept_at + KEEP_TICKETS_EVERY_S <= now:
                 await keep_tickets(desk)

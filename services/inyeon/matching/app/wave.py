@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import datetime
 
 from inyeon.matching.app.admit import moment, standing
@@ -11,10 +12,12 @@ from inyeon.matching.app.cancel import end_ticket
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
 from inyeon.matching.app.recording import Asked, Described, wave_number
+from inyeon.matching.app.shadowing import exact_chances
 from inyeon.matching.app.state import tell_match, tell_waiting
 from inyeon.matching.app.why import work_out_costs
+from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.explaining import explain
-from inyeon.matching.domain.matches import LiveMatch, Side
+from inyeon.matching.domain.matches import Chosen, LiveMatch, Side
 from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.matching.domain.waves import Pair, Wave, decide
@@ -40,6 +43,8 @@ async def run_wave(desk: Desk) -> None:
     try:
         _check_freshness(desk)
         await _check_mode(desk)
+        if desk.steer is not None:
+            await desk.steer.look()
         await _pair(desk)
         desk.hall.service_away = False
     except Unavailable:
@@ -104,7 +109,9 @@ async def _pair(desk: Desk) -> None:
     snapshot = desk.hall.pool.snapshot(began)
     if desk.sessions is not None:
         snapshot = desk.sessions.attach(snapshot)
-    asked = Asked(snapshot, began, desk.rules, wave_number(desk.hall.epoch, desk.hall.waves))
+    number = wave_number(desk.hall.epoch, desk.hall.waves)
+    course = desk.course(number)
+    asked = Asked(snapshot, began, replace(desk.rules, score=course.model), number)
     wave = await _decide(asked)
     took_s = desk.clock.monotonic() - began
     fitting = zip(wave.snapshot.tickets, wave.fitting.tolist(), strict=True)
@@ -114,7 +121,7 @@ async def _pair(desk: Desk) -> None:
         if desk.hall.pool.of_user(ticket.user_id) is ticket  # still, after the pass
     }
     work_out_costs(desk, wave)
-    left_out = await _commit(desk, asked, wave) if wave.pairs else 0
+    left_out = await _commit(desk, asked, wave, course) if wave.pairs else 0
     desk.meter.wave(took_s, len(wave.snapshot), len(wave.pairs), left_out)
     desk.meter.engine(wave.gap, wave.shed)
 
@@ -134,10 +141,15 @@ async def _describe(desk: Desk, asked: Asked, wave: Wave) -> Described | None:
     return await asyncio.to_thread(desk.recorder.describe, asked, wave, number)
 
 
-async def _commit(desk: Desk, asked: Asked, wave: Wave) -> int:
+async def _commit(desk: Desk, asked: Asked, wave: Wave, course: Course) -> int:
     """Commits and tells; returns how many pairs the book left out."""
+    exact = await exact_chances(asked, wave, course)
     now, hall = desk.clock.now(), desk.hall
-    proposals = tuple(_proposal(desk, wave, pair, now) for pair in wave.pairs)
+    chances = exact or (course.propensity,) * len(wave.pairs)
+    proposals = tuple(
+        _proposal(desk, wave, pair, now, Chosen(course.model.version, chance))
+        for pair, chance in zip(wave.pairs, chances, strict=True)
+    )
     tickets = tuple(ticket.ticket_id for ticket in wave.snapshot.tickets)
     hall.waves += 1
     described = await _describe(desk, asked, wave)
@@ -148,8 +160,10 @@ async def _commit(desk: Desk, asked: Asked, wave: Wave) -> int:
         now,
         tickets,
         proposals,
-        desk.rules.score.version,
+        course.model.version,
         described,
+        course,
+        bool(exact),
     )
     async with hall.changing:
         stand = await desk.book.commit_wave(order)
@@ -177,7 +191,7 @@ def _tickets(wave: Wave, places: tuple[int, int]) -> tuple[Ticket, Ticket]:
     return wave.snapshot.tickets[places[0]], wave.snapshot.tickets[places[1]]
 
 
-def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime) -> Proposal:
+def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime, chosen: Chosen) -> Proposal:
     one, other = _tickets(wave, (pair.one, pair.other))
     waited = wave.snapshot.waited_s
     waits = float(waited[pair.one]), float(waited[pair.other])
@@ -189,6 +203,7 @@ def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime) -> Proposal:
         now,
         explain(one.wish, other.wish, waits, desk.rules.routes),
         now + desk.accept_within if desk.accept_within else None,
+        chosen=chosen,
     )
     places = pair.one, pair.other
     return Proposal(match, (one.ticket_id, other.ticket_id), places, pair.score)
@@ -214,6 +229,8 @@ def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None
     for side in match.sides:
         desk.meter.matched(side.waited_s)
         desk.meter.ticket_over(TicketEnd.MATCHED)
+        if desk.watch is not None:
+            desk.watch.ended(TicketEnd.MATCHED, side.waited_s)
 
 
 async def _look_again(desk: Desk, tickets: tuple[Ticket, Ticket]) -> None:

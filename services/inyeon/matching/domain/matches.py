@@ -61,6 +61,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """How a pair came about."""
+
+    score_version: str = ""
+    """Of the score that chose it; empty: a match of old."""
+    propensity: float = 1.0
+    """Chance with which its wave chose this pair: exact where the wave explored, that of the arm in
+    an experiment."""
+
+
+@dataclass(frozen=True, slots=True)
 class LiveMatch:
     """Two people meet. The first one's device makes the call's offer."""
 
@@ -74,6 +85,7 @@ class LiveMatch:
     """Both must accept until then; None: nobody is asked."""
     accepted: frozenset[str] = frozenset()
     """Who has said yes."""
+    chosen: Chosen = Chosen()
 
     @property
     def agreed(self) -> bool:

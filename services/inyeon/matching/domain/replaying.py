@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -12,6 +13,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from inyeon.matching.domain.courses import Shares
 from inyeon.matching.domain.frames import BaseMissing, Frame, Rebuilder, inputs_digest
 from inyeon.matching.domain.scoring import SCORE_VERSION
 from inyeon.matching.domain.snapshot import Snapshot
@@ -38,6 +40,14 @@ class Decision:
     """Every pair it decided, those included that the book left out."""
     digest: bytes
     """`pairs_digest` of these, with their scores."""
+    matches: Mapping[TicketPair, str] = field(default_factory=dict)
+    """Match of each pair that was committed."""
+    shares: Shares = ()
+    """Every version that it might have gone by, with its chance; empty: it did not explore."""
+    chances: Mapping[TicketPair, float] = field(default_factory=dict)
+    """Exact chance of each of these pairs where it is logged."""
+    experiment: str = ""
+    """Whose arm it was."""
 
 
 class Fate(Enum):
