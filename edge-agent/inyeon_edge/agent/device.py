@@ -151,6 +151,8 @@ class Device:
                 self._on_waiting(fact, lambda: self._report.queued(fact))
             case facts.Paused():
                 self._on_waiting(fact, lambda: self._report.paused(fact.reason))
+            case facts.WideningOffer():
+                self._report.widening_offer(fact)
             case facts.Cancelled():
                 self._waiting = None
                 self._report.cancelled(fact.reason)

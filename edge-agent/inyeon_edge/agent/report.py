@@ -17,6 +17,7 @@ from inyeon_edge.uplink.facts import (
     Queued,
     Said,
     VerdictTold,
+    WideningOffer,
 )
 
 Event = dict[str, Any]
@@ -122,6 +123,10 @@ class Report:
             subject=told.subject.value,
             reason=told.reason,
         )
+
+    def widening_offer(self, told: WideningOffer) -> None:
+        """The ticket has waited long; these filters of the wish the person could drop."""
+        self._say("widening_offer", ticket_id=told.ticket_id, filters=list(told.filters))
 
     def queued(self, told: Queued) -> None:
         """My ticket waits."""

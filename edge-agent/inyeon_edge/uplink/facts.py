@@ -130,6 +130,16 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class WideningOffer:
+    """My ticket has waited long: what I could drop. Only the person drops anything."""
+
+    ticket_id: str
+    filters: tuple[str, ...]
+    """GENDERS, COUNTRIES or COMMON_LANGUAGE, the most helpful first; empty: none stands in the
+    way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One reason of a match."""
 
@@ -227,6 +237,7 @@ Fact: TypeAlias = (
     | PolicyTold
     | PassTold
     | Queued
+    | WideningOffer
     | Paused
     | Matched
     | GrantRenewed

@@ -58,6 +58,13 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
             self._wanted = False
             self.stream.send(pb.SeekRequest(cancel=pb.Cancel()))
 
+    def widen(self, ticket_id: str, filters: Sequence[str]) -> None:
+        """The person drops these filters of the wish: GENDERS, COUNTRIES or COMMON_LANGUAGE. A
+        later wish of this session goes without them, too."""
+        drops = [pb.Filter.Value(f"FILTER_{name}") for name in filters]
+        self._wish = _without(self._wish, drops)
+        self.stream.send(pb.SeekRequest(widen=pb.Widen(ticket_id=ticket_id, drops=drops)))
+
     def end_match(self, reason: str) -> None:
         """Ends the live match: LEFT, CONNECT_FAILED, LOST or REPORTED."""
         if self.match_id:
@@ -105,6 +112,10 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
         self._match_was_lost()
         self._tell(facts.Paused(_wait_reason(told.reason)))
 
+    def _on_widening_offer(self, told: pb.WideningOffer) -> None:
+        filters = tuple(_filter(each.filter) for each in told.filters)
+        self._tell(facts.WideningOffer(told.ticket_id, filters))
+
     def _on_matched(self, told: pb.Matched) -> None:
         grant = facts.Statement.of(told.grant)
         if told.match_id == self.match_id:
@@ -140,8 +151,24 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
             self._tell(facts.MatchOver(lost, "LOST", by_me=False))
 
 
+def _without(wish: pb.Wish, drops: Sequence[pb.Filter.ValueType]) -> pb.Wish:
+    wider = pb.Wish()
+    wider.CopyFrom(wish)
+    if pb.FILTER_GENDERS in drops:
+        del wider.genders[:]
+    if pb.FILTER_COUNTRIES in drops:
+        del wider.countries[:]
+    if pb.FILTER_COMMON_LANGUAGE in drops:
+        wider.translation_welcome = True
+    return wider
+
+
 def _wait_reason(reason: pb.WaitReason.ValueType) -> str:
     return pb.WaitReason.Name(reason).removeprefix("WAIT_REASON_")
+
+
+def _filter(one: pb.Filter.ValueType) -> str:
+    return pb.Filter.Name(one).removeprefix("FILTER_")
 
 
 def _explained(told: pb.MatchExplanation) -> facts.Explanation:

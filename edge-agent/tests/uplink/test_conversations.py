@@ -24,7 +24,7 @@ from inyeon_edge.uplink.ring import DiskRing
 from inyeon_edge.uplink.seek import Condition, Seek
 from inyeon_edge.uplink.twin import PlatformTwin, TwinTokens
 from inyeon_edge.uplink.wish import Language, make_wish
-from inyeon_protos.common.v1.identity_pb2 import SafetyPass, SignedStatement
+from inyeon_protos.common.v1.identity_pb2 import GENDER_FEMALE, SafetyPass, SignedStatement
 from inyeon_protos.common.v1.stream_pb2 import StreamEndReason
 from inyeon_protos.matching.v1 import matching_pb2 as matching
 from inyeon_protos.moderation.v1 import safety_pb2 as safety
@@ -152,14 +152,14 @@ class TestObserve:
 
 
 class SeekRig:
-    def __init__(self, clock: Any = None) -> None:
+    def __init__(self, clock: Any = None, wish: matching.Wish = WISH) -> None:
         self.told: list[facts.Fact] = []
         self.clock = clock or SystemClock()
         self.platform: PlatformTwin[Any, Any] = PlatformTwin(matching.SeekResponse, 256)
         self.present, self.passed = True, True
         statement = facts.Statement.of(SIGNED)
         condition = Condition(lambda: statement if self.passed else None, lambda: self.present)
-        self.seek = Seek(line(self.platform, self.told, self.clock), WISH, condition)
+        self.seek = Seek(line(self.platform, self.told, self.clock), wish, condition)
 
     def kinds(self) -> list[str]:
         return [each.WhichOneof("kind") for each in self.platform.session.uncommitted]
@@ -242,6 +242,35 @@ class TestSeek:
             facts.MatchOver("m1", "POLICY", False),
             facts.Cancelled("SANCTIONED"),
         ]
+
+    async def test_the_person_alone_widens_the_wish(self) -> None:
+        wish = make_wish((Language("en", 5),), VECTOR)
+        wish.countries.append("FR")
+        wish.genders.append(GENDER_FEMALE)
+        wish.translation_welcome = False
+        rig = SeekRig(wish=wish)
+        rig.seek.look()
+        async with running(rig.seek):
+            offer = matching.WideningOffer(ticket_id="t1")
+            offer.filters.add(filter=matching.FILTER_COUNTRIES)
+            rig.say(widening_offer=offer)
+            offered = facts.WideningOffer("t1", ("COUNTRIES",))
+            await until(lambda: offered in rig.told)
+            assert "widen" not in rig.kinds()
+            rig.seek.widen("t1", ("COUNTRIES", "GENDERS", "COMMON_LANGUAGE"))
+            await until(lambda: "widen" in rig.kinds())
+            said = next(m for m in rig.platform.session.uncommitted if m.HasField("widen"))
+            assert said.widen.ticket_id == "t1"
+            assert list(said.widen.drops) == [
+                matching.FILTER_COUNTRIES,
+                matching.FILTER_GENDERS,
+                matching.FILTER_COMMON_LANGUAGE,
+            ]
+            rig.say(cancelled=matching.Cancelled(reason="EXPIRED"))
+            await until(lambda: rig.kinds().count("wish") == 2)
+            again = [m.wish for m in rig.platform.session.uncommitted if m.HasField("wish")][-1]
+            assert not again.countries and not again.genders and again.translation_welcome
+            assert list(wish.countries) == ["FR"]
 
     async def test_ending_a_match_is_said_until_it_is_heard(self) -> None:
         rig = SeekRig()

@@ -238,6 +238,7 @@ def _floor(
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
         overflow=_overflow(settings, territories),
         sessions=tastes,
+        starvation_bound_s=settings.starvation_bound_s,
     )
     first = _with_scores(first, settings, ground, store)
     desks = {pool: first.beside(pool) for pool in pools[1:]}

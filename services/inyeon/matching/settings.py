@@ -35,6 +35,9 @@ class MatchingSettings(StrictSettings):
     overflow_after_s: float = Field(default=60.0, ge=0, le=3600)
     """With the table's pools: who has waited so long in one of them waits on in the next neighbour;
     0: nobody moves. Longer than most wait, shorter than most have patience."""
+    starvation_bound_s: float = Field(default=60.0, ge=0, le=3600)
+    """Who has waited so long is offered to drop filters of their own, with what each would gain,
+    and again after each such time; 0: nobody. Nothing is dropped but by the person."""
     pools_file: Path = POOLS
     """Table of pools with their neighbours."""
     wave_every_s: float = Field(default=0.1, gt=0, le=10)

@@ -78,6 +78,10 @@ MetricName = Literal[
     "inyeon_matching_gap",
     # People who had to wait for the next pass, by pool.
     "inyeon_matching_shed",
+    # How long tickets waited that ended, by first language, declared gender, and how they ended.
+    "inyeon_matching_group_wait_seconds",
+    # Offers to widen a wish, at the starvation bound, by whether they had figures.
+    "inyeon_matching_widening_offers",
     "inyeon_matching_pool_owner",
     "inyeon_matching_verdict_age_seconds",
     # From the end of a match until waves may use what it said; and how old, when somebody is

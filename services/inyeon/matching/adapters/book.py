@@ -188,7 +188,8 @@ class SqlBook:
     ) -> bool:
         async with self._store.transaction() as tx:
             await lock(tx.connection, GATES, shared=True)
-            if not await _insert_new(tx.connection, ticket_ends, _end(ticket, TicketEnd.MOVED, at)):
+            end = _end(ticket, moving.end_of(ticket, moved), at)
+            if not await _insert_new(tx.connection, ticket_ends, end):
                 return False
             await moving.move(tx, ticket, moved, home, replica, at)
             return True

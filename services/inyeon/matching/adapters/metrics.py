@@ -1,4 +1,4 @@
-"""Metrics of matching on /metrics. Never by user; by pool and reason only."""
+"""Metrics of matching on /metrics. Never by user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason
-from inyeon.matching.domain.tickets import TicketEnd
+from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.telemetry import MetricName, counter, gauge, histogram
 
 WAIT_NAME: MetricName = "inyeon_matching_wait_seconds"
+GROUP_WAIT_NAME: MetricName = "inyeon_matching_group_wait_seconds"
+LANGUAGES = frozenset({"ar", "de", "en", "es", "fa", "fr", "hi", "id", "it", "ja"}) | frozenset(
+    {"ko", "pl", "pt", "ru", "th", "tr", "uk", "vi", "zh"}
+)
+"""The platform's; all others are one group, so that nobody makes series by wishing."""
 WAITS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """People wait longer than calls take: half a wave to five minutes."""
 
@@ -57,6 +62,16 @@ class PrometheusMeter:
         self._shed_of = counter(
             registry, "inyeon_matching_shed", "People a pass could not take", by_pool
         )
+        self._waited = Histogram(
+            GROUP_WAIT_NAME,
+            "Waiting time of tickets that ended, by first language and declared gender",
+            ("language", "gender", "end"),
+            registry=registry,
+            buckets=WAITS_S,
+        )
+        self._offers = counter(
+            registry, "inyeon_matching_widening_offers", "Offers at the bound", ("estimated",)
+        )
         self._is_of(pool)
 
     def for_pool(self, pool: str) -> PrometheusMeter:
@@ -92,6 +107,14 @@ class PrometheusMeter:
 
     def matched(self, waited_s: float) -> None:
         self._wait_s.observe(waited_s)
+
+    def waited(self, ticket: Ticket, waited_s: float, end: TicketEnd) -> None:
+        language = ticket.wish.languages[0].tag
+        group = language if language in LANGUAGES else "other", ticket.person.gender.name
+        self._waited.labels(*group, end.value).observe(waited_s)
+
+    def offered(self, estimated: bool) -> None:
+        self._offers.labels(str(estimated).lower()).inc()
 
     def over(self, reason: EndReason) -> None:
         self._matches_over.labels(reason.name).inc()

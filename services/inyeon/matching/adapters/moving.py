@@ -32,8 +32,13 @@ async def move(
     adding = upsert(tx.connection, moved_users).values(row)
     await tx.connection.execute(adding.on_conflict_do_update(index_elements=["user_id"], set_=row))
     ids = ticket.ticket_id, ticket.user_id, ticket.pool
-    await tx.emit(events.ticket_ended(*ids, TicketEnd.MOVED, at))
+    await tx.emit(events.ticket_ended(*ids, end_of(ticket, moved), at))
     await tx.emit(events.ticket_waiting(moved, replica, at))
+
+
+def end_of(ticket: Ticket, moved: Ticket) -> TicketEnd:
+    """Why a ticket waits on under another id."""
+    return TicketEnd.MOVED if moved.pool != ticket.pool else TicketEnd.WIDENED
 
 
 async def place_of(connection: AsyncConnection, user_id: str) -> str | None:

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inyeon.matching.domain import news
 from inyeon.matching.domain.costs import FilterCost
-from inyeon.matching.domain.filters import Filter, WideningStep
+from inyeon.matching.domain.filters import PLANNABLE, Filter, WideningStep
 from inyeon.matching.domain.interests import Encoding, Interests, Space, read_interests
 from inyeon.matching.domain.languages import SpokenLanguage
 from inyeon.matching.domain.matches import Explanation, LiveMatch, Side
@@ -55,6 +55,15 @@ def attention_from(message: matching_pb2.Heartbeat) -> Attention:
     if said in set(map(int, Attention)):
         return Attention(said)
     return Attention.PRESENT if message.present else Attention.AWAY
+
+
+def drops_from(message: matching_pb2.Widen) -> frozenset[Filter]:
+    """Filters that a person drops. Raises WishRefused (WIDENING_FILTER)."""
+    for number, one in enumerate(message.drops):
+        if int(one) not in set(map(int, PLANNABLE)):
+            field = f"widen.drops[{number}]"
+            raise WishRefused(field, "WIDENING_FILTER", f"{one} is no filter that can be dropped")
+    return frozenset(Filter(int(one)) for one in message.drops)
 
 
 def interests_from(message: vector_pb2.Vector) -> Interests:
@@ -141,6 +150,8 @@ def news_to(told: news.News, user_id: str) -> matching_pb2.SeekResponse:
             if told.resumes_in_s is not None:
                 paused.resumes_in.CopyFrom(duration(told.resumes_in_s))
             return matching_pb2.SeekResponse(paused=paused)
+        case news.WideningOffer():
+            return matching_pb2.SeekResponse(widening_offer=_offer(told))
         case news.Proposed():
             return matching_pb2.SeekResponse(proposed=_proposed(told, user_id))
         case news.Matched():
@@ -218,6 +229,15 @@ def _queued(told: news.Queued) -> matching_pb2.Queued:
         waited=duration(told.waited_s),
         candidates=told.candidates,
         filter_costs=[_cost(cost) for cost in told.costs],
+    )
+
+
+def _offer(told: news.WideningOffer) -> matching_pb2.WideningOffer:
+    return matching_pb2.WideningOffer(
+        ticket_id=told.ticket_id,
+        waited=duration(told.waited_s),
+        filters=[_cost(cost) for cost in told.filters],
+        estimated=told.estimated,
     )
 
 

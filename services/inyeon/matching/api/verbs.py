@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inyeon.matching.adapters.wire import attention_from, wish_from
+from inyeon.matching.adapters.wire import attention_from, drops_from, wish_from
 from inyeon.matching.api.callers import Caller, Closed, Opened, Said, Verb, person_of
 from inyeon.matching.app.accept import accept, decline
 from inyeon.matching.app.cancel import cancel
@@ -13,6 +13,7 @@ from inyeon.matching.app.ports import SignedPass
 from inyeon.matching.app.seek import seek
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.app.why import ask_why
+from inyeon.matching.app.widen import widen
 from inyeon.matching.domain.matches import EndReason
 from inyeon.matching.domain.refusals import WishRefused
 from inyeon.runtime.errors import InvalidRequest
@@ -47,6 +48,8 @@ async def _take(desk: Desk, caller: Caller, message: matching_pb2.SeekRequest) -
             await accept(desk, caller.user_id, message.accept.match_id)
         case "decline":
             await decline(desk, caller.user_id, message.decline.match_id)
+        case "widen":
+            await _widen(desk, caller.user_id, message.widen)
         case "why_waiting":
             await ask_why(desk, caller.user_id)
         case _:
@@ -59,6 +62,14 @@ async def _seek(desk: Desk, caller: Caller, message: matching_pb2.Wish) -> None:
     except WishRefused as refused:
         raise InvalidRequest(str(refused), reason=refused.reason, field=refused.field) from refused
     await seek(desk, person, wish, caller.session_id, caller.claims.device_key)
+
+
+async def _widen(desk: Desk, user_id: str, message: matching_pb2.Widen) -> None:
+    try:
+        drops = drops_from(message)
+    except WishRefused as refused:
+        raise InvalidRequest(str(refused), reason=refused.reason, field=refused.field) from refused
+    await widen(desk, user_id, message.ticket_id, drops)
 
 
 async def _heartbeat(desk: Desk, caller: Caller, message: matching_pb2.Heartbeat) -> None:

@@ -26,6 +26,7 @@ async def end_ticket(desk: Desk, ticket: Ticket, end: TicketEnd) -> None:
         desk.meter.ticket_over(end)
         if desk.watch is not None:
             desk.watch.ended(end, waited_s)
+        desk.meter.waited(ticket, waited_s, end)
         await desk.teller.tell(ticket.user_id, Cancelled(ticket.ticket_id, end))
 
 

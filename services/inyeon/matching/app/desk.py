@@ -50,6 +50,9 @@ class Desk:
     """A device's key as a keyed hash; empty: unknown."""
     recorder: Recorder | None = None
     """Writes down what each wave went by; None: only what it decided."""
+    starvation_bound_s: float = 60.0
+    """Whoever waited so long, pauses not counted, is offered to widen their wish, and again after
+    each such time; 0: nobody is."""
     overflow: Overflow | None = None
     """Whether and when people move to a neighbouring pool."""
     sessions: Sessions | None = None

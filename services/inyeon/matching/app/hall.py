@@ -16,7 +16,7 @@ from inyeon.matching.domain.costs import FilterCost
 from inyeon.matching.domain.freshness import Freshness
 from inyeon.matching.domain.meetings import Meetings
 from inyeon.matching.domain.modes import PoolMode
-from inyeon.matching.domain.news import Paused, Queued
+from inyeon.matching.domain.news import Paused, Queued, WideningOffer
 from inyeon.matching.domain.people import Attention
 from inyeon.matching.domain.pool import Pool
 from inyeon.matching.domain.tickets import Ticket
@@ -56,6 +56,8 @@ class Hall:
     """By user: how many people fitted in the last wave."""
     costs: dict[str, tuple[float, tuple[FilterCost, ...]]] = field(default_factory=dict)
     """By user: when it was worked out what their filters cost them, and what."""
+    offers: dict[str, WideningOffer] = field(default_factory=dict)
+    """By user: the newest offer to widen the wish."""
     asking: set[str] = field(default_factory=set)
     """Users who want to know it."""
     costed_at: float = -math.inf
@@ -93,6 +95,7 @@ class Hall:
             self.told,
             self.fitting,
             self.costs,
+            self.offers,
         ):
             known.clear()
         self.epoch, self.waves, self.last_pass_at, self.service_away = 0, 0, None, False
@@ -123,6 +126,9 @@ class Hall:
     def drop(self, ticket: Ticket) -> None:
         """A ticket is over."""
         self.arrive(ticket)
+        offer = self.offers.get(ticket.user_id)
+        if offer is not None and offer.ticket_id == ticket.ticket_id:
+            del self.offers[ticket.user_id]
         if self.pool.remove(ticket.ticket_id, ticket.user_id):
             self.told.pop(ticket.user_id, None)
             self.fitting.pop(ticket.user_id, None)

@@ -137,8 +137,9 @@ class Book(Protocol):
     async def move_ticket(
         self, ticket: Ticket, moved: Ticket, home: str, replica: str, at: datetime
     ) -> bool:
-        """Ends `ticket` as MOVED and lets `moved` wait in its own pool, both or neither; False
-        where the ticket is over already. `home`: the pool of the person's country."""
+        """Ends `ticket` as MOVED, or in the same pool as WIDENED, and lets `moved` wait in its own
+        pool, both or neither; False where the ticket is over already. `home`: the pool of
+        the person's country."""
         ...
 
     async def place_of(self, user_id: str) -> str | None:
@@ -269,6 +270,14 @@ class Meter(Protocol):
 
     def matched(self, waited_s: float) -> None:
         """Somebody found somebody after so long."""
+        ...
+
+    def waited(self, ticket: Ticket, waited_s: float, end: TicketEnd) -> None:
+        """A ticket is over after so long, for good: MATCHED or without a match."""
+        ...
+
+    def offered(self, estimated: bool) -> None:
+        """Somebody who waited up to the bound was offered to widen their wish."""
         ...
 
     def over(self, reason: EndReason) -> None:

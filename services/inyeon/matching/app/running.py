@@ -8,6 +8,7 @@ import structlog
 
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import lose_matches
+from inyeon.matching.app.offering import offer_widening
 from inyeon.matching.app.overflow import overflow
 from inyeon.matching.app.renew import keep_tickets, renew_grants
 from inyeon.matching.app.wave import run_wave
@@ -46,6 +47,7 @@ async def run_upkeep(desk: Desk) -> None:
             if desk.watch is not None:
                 await desk.watch.work()
             await overflow(desk)
+            await offer_widening(desk)
             if kept_at + KEEP_TICKETS_EVERY_S <= now:
                 await keep_tickets(desk)
                 kept_at = now

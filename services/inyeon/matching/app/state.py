@@ -20,6 +20,8 @@ async def tell_state(desk: Desk, user_id: str) -> None:
         await tell_match(desk, match, user_id)
     elif desk.hall.pool.of_user(user_id) is not None:
         await tell_waiting(desk, desk.hall.pool.look(user_id, desk.clock.monotonic()), force=True)
+        if (offer := desk.hall.offers.get(user_id)) is not None:
+            await desk.teller.tell(user_id, offer)
     elif coming is not None:
         await desk.teller.tell(user_id, _coming(coming))
 
@@ -66,4 +68,4 @@ def _standing(desk: Desk, look: Look) -> Queued | Paused:
 
 def _coming(ticket: Ticket) -> Queued:
     """Being written to the log: the next wave sees it first."""
-    return Queued(ticket.ticket_id, WaitReason.NEXT_WAVE, 0.0, 0)
+    return Queued(ticket.ticket_id, WaitReason.NEXT_WAVE, ticket.waited_s, 0)

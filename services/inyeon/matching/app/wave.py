@@ -226,8 +226,9 @@ def _begin(desk: Desk, match: LiveMatch, tickets: tuple[Ticket, Ticket]) -> None
     desk.hall.meetings.begin(match, desk.clock.monotonic())
     if desk.sessions is not None:
         desk.sessions.began(match, tickets)
-    for side in match.sides:
+    for ticket, side in zip(tickets, match.sides, strict=True):
         desk.meter.matched(side.waited_s)
+        desk.meter.waited(ticket, side.waited_s, TicketEnd.MATCHED)
         desk.meter.ticket_over(TicketEnd.MATCHED)
         if desk.watch is not None:
             desk.watch.ended(TicketEnd.MATCHED, side.waited_s)

@@ -10,6 +10,7 @@ from inyeon.matching.app.state import tell_state
 from inyeon.matching.domain.costs import Crowd, FilterCost, filter_costs, sift, similarity_cost
 from inyeon.matching.domain.explaining import similarity
 from inyeon.matching.domain.scoring import wanted_similarity
+from inyeon.matching.domain.starving import is_due
 from inyeon.matching.domain.waves import Wave
 
 COSTED = 8
@@ -68,12 +69,15 @@ def _left(wave: Wave) -> NDArray[np.int64]:
 
 
 def _chosen(desk: Desk, wave: Wave, left: NDArray[np.int64]) -> list[int]:
-    """Who asked, then who has no costs or the oldest, of those who have waited a while."""
-    hall, tickets = desk.hall, wave.snapshot.tickets
+    """Who asked, then whom an offer waits for, then who has no costs or the oldest, of those who
+    have waited a while."""
+    hall, tickets, waited_s = desk.hall, wave.snapshot.tickets, wave.snapshot.waited_s
 
-    def due(place: int) -> tuple[bool, float]:
+    def due(place: int) -> tuple[bool, bool, float]:
         user_id = tickets[place].user_id
-        return user_id not in hall.asking, hall.costs.get(user_id, (-np.inf, ()))[0]
+        before = hall.offers.get(user_id)
+        starves = is_due(float(waited_s[place]), before, desk.starvation_bound_s)
+        return user_id not in hall.asking, not starves, hall.costs.get(user_id, (-np.inf, ()))[0]
 
     asked = [int(place) for place in left if tickets[place].user_id in hall.asking]
     long = left[wave.snapshot.waited_s[left] >= AFTER_S]

@@ -43,6 +43,18 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class WideningOffer:
+    """The ticket has waited up to the bound: what its person could drop."""
+
+    ticket_id: str
+    waited_s: float
+    filters: tuple[FilterCost, ...]
+    """Of their own, the most helpful first; empty: none stands in the way."""
+    estimated: bool
+    """False: every filter of the wish, without figures."""
+
+
+@dataclass(frozen=True, slots=True)
 class Proposed:
     """Somebody was found, and both are asked."""
 
@@ -83,4 +95,4 @@ class Cancelled:
     end: TicketEnd
 
 
-News = Queued | Paused | Proposed | Matched | GrantRenewed | MatchOver | Cancelled
+News = Queued | Paused | WideningOffer | Proposed | Matched | GrantRenewed | MatchOver | Cancelled

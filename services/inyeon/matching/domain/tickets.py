@@ -26,6 +26,8 @@ class TicketEnd(Enum):
     SANCTIONED = "SANCTIONED"
     MOVED = "MOVED"
     """It waits on in another pool, under another id."""
+    WIDENED = "WIDENED"
+    """It waits on under another id: its person dropped filters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,13 @@ class Wish:
 
     def after(self, waited_s: float) -> Wish:
         """The wish in force after waiting so long, pauses not counted, by its own plan."""
-        dropped = {step.drops for step in self.widening if step.after_s <= waited_s}
-        if not dropped:
+        return self.without(
+            frozenset(step.drops for step in self.widening if step.after_s <= waited_s)
+        )
+
+    def without(self, dropped: frozenset[Filter]) -> Wish:
+        """The wish with these filters dropped; itself where nothing of it is."""
+        if not dropped & self.filters:
             return self
         return replace(
             self,
@@ -61,6 +68,16 @@ class Wish:
             countries=frozenset() if Filter.COUNTRIES in dropped else self.countries,
             translation_welcome=self.translation_welcome or Filter.COMMON_LANGUAGE in dropped,
         )
+
+    @property
+    def filters(self) -> frozenset[Filter]:
+        """What the person could drop of it."""
+        here = {
+            Filter.GENDERS: bool(self.genders),
+            Filter.COUNTRIES: bool(self.countries),
+            Filter.COMMON_LANGUAGE: not self.translation_welcome,
+        }
+        return frozenset(one for one, narrows in here.items() if narrows)
 
     def next_widening_s(self, waited_s: float) -> float:
         """The waiting time of the next step after `waited_s`; inf for none."""
