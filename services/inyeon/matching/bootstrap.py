@@ -21,6 +21,7 @@ from inyeon.matching.adapters.score_files import FileScores
 from inyeon.matching.adapters.score_metrics import PrometheusScoreMeter
 from inyeon.matching.adapters.score_tallies import SqlScoreTallies
 from inyeon.matching.adapters.score_words import SqlScoreWords
+from inyeon.matching.adapters.policy_files import read_policies
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.matching.adapters.session_rows import SqlSessionShelf
@@ -51,7 +52,9 @@ from inyeon.matching.app.sessions import Sessions
 from inyeon.matching.app.steering import Steer, Trying
 from inyeon.matching.app.switching import Switching
 from inyeon.matching.app.watching import Watch
+from inyeon.matching.domain.faults import FaultRules
 from inyeon.matching.domain.overflowing import Overflow
+from inyeon.matching.domain.policies import Policies
 from inyeon.matching.domain.territories import Territories
 from inyeon.matching.settings import ALL_POOLS, MatchingSettings
 from inyeon.runtime.errors import SettingsRefused
@@ -178,10 +181,18 @@ def _tastes(
     return Sessions(encoder, ground.clock, meter, shelf), (encoder.close,)
 
 
-def _overflow(settings: MatchingSettings, territories: Territories) -> Overflow | None:
+def _policies(settings: MatchingSettings, territories: Territories) -> Policies | None:
+    """Those of the table, where people wait by it."""
+    policies = read_policies(settings.policy_sets_file, territories)
+    return policies.at_least(settings.own_policy()) if settings.pools else None
+
+
+def _overflow(
+    settings: MatchingSettings, territories: Territories, policies: Policies | None
+) -> Overflow | None:
     if not settings.pools or settings.overflow_after_s == 0:
         return None
-    return Overflow(territories, settings.overflow_after_s)
+    return Overflow(territories, settings.overflow_after_s, policies)
 
 
 def _pool_of(settings: MatchingSettings, territories: Territories) -> Callable[[str], str]:
@@ -212,12 +223,17 @@ def _floor(
     territories: Territories,
     tastes: Sessions | None,
 ) -> Floor:
+    own, policies = settings.own_policy(), _policies(settings, territories)
+
+    def rules_of(country: str) -> FaultRules:
+        return (own if policies is None else policies.of(country)).faults
+
     first = Desk(
         book=SqlBook(
             store,
             timedelta(seconds=settings.rematch_horizon_s),
             ground.clock,
-            timedelta(seconds=settings.skip_within_s),
+            rules_of,
         ),
         hash_device=DeviceHashes(ground.signer(NAME)),
         countries=frozenset(row.country for row in territories.rows),
@@ -236,8 +252,9 @@ def _floor(
         policy_versions=frozenset(settings.policy_versions),
         recorder=Recorder(ProtoFrames()),
         verdicts_stale=timedelta(seconds=settings.verdicts_stale_s),
-        overflow=_overflow(settings, territories),
         sessions=tastes,
+        overflow=_overflow(settings, territories, policies),
+        policies=policies,
         starvation_bound_s=settings.starvation_bound_s,
     )
     first = _with_scores(first, settings, ground, store)

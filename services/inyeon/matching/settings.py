@@ -8,9 +8,10 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from inyeon.matching.data import COUNTRIES, POOLS
+from inyeon.matching.data import COUNTRIES, POLICY_SETS, POOLS
 from inyeon.matching.domain.exploring import LEAST_SHARE
 from inyeon.matching.domain.languages import Routes
+from inyeon.matching.domain.policies import Policy
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.settings import StrictSettings
@@ -32,6 +33,9 @@ class MatchingSettings(StrictSettings):
     them. A country then has its pool by the table. All replicas together must own every pool."""
     countries_file: Path = COUNTRIES
     """Table of countries: pool, policy set, age of majority, languages."""
+    policy_sets_file: Path = POLICY_SETS
+    """With the table's pools: values of its policy sets. They ask for more than these settings, or
+    as much, never for less."""
     overflow_after_s: float = Field(default=60.0, ge=0, le=3600)
     """With the table's pools: who has waited so long in one of them waits on in the next neighbour;
     0: nobody moves. Longer than most wait, shorter than most have patience."""
@@ -98,6 +102,14 @@ class MatchingSettings(StrictSettings):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         Routes.parse(names)
         return names
+
+    def own_policy(self) -> Policy:
+        """What holds for everybody."""
+        return Policy(
+            accept_within_s=self.accept_within_s,
+            starvation_bound_s=self.starvation_bound_s,
+            skip_within_s=self.skip_within_s,
+        )
 
     def rules(self) -> WaveRules:
         """What waves go by."""

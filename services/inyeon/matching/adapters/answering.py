@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inyeon.matching.adapters import events
 from inyeon.matching.adapters.rows import match_from_row, match_to_json, micros
 from inyeon.matching.adapters.tables import faults, live_matches
-from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, cool_down_s
+from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, FaultRules, cool_down_s
 from inyeon.matching.domain.matches import LiveMatch
 from inyeon.runtime.store.dialects import upsert
 from inyeon.runtime.store.port import Transaction
@@ -42,7 +42,9 @@ async def accept_match(
     return match
 
 
-async def count_fault(connection: AsyncConnection, user_id: str, at: datetime) -> None:
+async def count_fault(
+    connection: AsyncConnection, user_id: str, at: datetime, rules: FaultRules
+) -> None:
     """One more fault in a row, or the first of a new row; with the cool-down that it brings."""
     before = select(faults.c.count, faults.c.last_us).where(faults.c.user_id == user_id)
     row = (await connection.execute(before)).one_or_none()
@@ -52,7 +54,7 @@ async def count_fault(connection: AsyncConnection, user_id: str, at: datetime) -
         "user_id": user_id,
         "count": count,
         "last_us": micros(at),
-        "until_us": micros(at + timedelta(seconds=cool_down_s(count))),
+        "until_us": micros(at + timedelta(seconds=cool_down_s(count, rules))),
     }
     adding = upsert(connection, faults).values(values)
     await connection.execute(adding.on_conflict_do_update(index_elements=["user_id"], set_=values))

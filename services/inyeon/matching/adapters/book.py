@@ -16,7 +16,7 @@ from inyeon.matching.adapters import devices, events, moving, ownership
 from inyeon.matching.adapters.answering import accept_match
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
-from inyeon.matching.adapters.ending import Ending, end_matches
+from inyeon.matching.adapters.ending import Ending, FaultRulesOf, end_matches
 from inyeon.matching.adapters.looking import look
 from inyeon.matching.adapters.modes import keep_mode, modes_of
 from inyeon.matching.adapters.rows import match_from_row, micros
@@ -32,7 +32,7 @@ from inyeon.matching.adapters.tables import (
     verdicts,
 )
 from inyeon.matching.app.ports import Facts, WaveOrder
-from inyeon.matching.domain.faults import FORGIVEN_AFTER_S
+from inyeon.matching.domain.faults import FORGIVEN_AFTER_S, FaultRules
 from inyeon.matching.domain.matches import EndReason, LiveMatch
 from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Verdict
@@ -68,9 +68,9 @@ class SqlBook:
         store: Store,
         rematch_horizon: timedelta,
         clock: Clock,
-        skip_within: timedelta = timedelta(0),
+        rules_of: FaultRulesOf = lambda _: FaultRules(),
     ) -> None:
-        self._skip_within = skip_within
+        self._rules_of = rules_of
         self._store = store
         self._clock = clock
         self._horizon = rematch_horizon
@@ -215,7 +215,7 @@ class SqlBook:
     @repeating
     async def _end_matches(self, asked: Sequence[Ending]) -> list[bool]:
         async with self._store.transaction() as tx:
-            return await end_matches(tx, asked, self._horizon, self._skip_within)
+            return await end_matches(tx, asked, self._horizon, self._rules_of)
 
     @repeating
     async def accept(self, match: LiveMatch, user_id: str, at: datetime) -> LiveMatch | None:

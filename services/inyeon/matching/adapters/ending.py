@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,11 +13,13 @@ from inyeon.matching.adapters import events
 from inyeon.matching.adapters.answering import count_fault
 from inyeon.matching.adapters.rows import match_from_row, micros
 from inyeon.matching.adapters.tables import credits_given, live_matches, live_users, meetings
-from inyeon.matching.domain.faults import at_fault
+from inyeon.matching.domain.faults import FaultRules, at_fault
 from inyeon.matching.domain.matches import EndReason, LiveMatch, credited
 from inyeon.runtime.store.dialects import is_postgresql, one_of, upsert
 from inyeon.runtime.store.port import Transaction
 
+FaultRulesOf = Callable[[str], FaultRules]
+"""Of a person's country."""
 CREDIT_KEPT = timedelta(minutes=2)
 """A device seeks again within seconds; later its waiting has nothing to do with the lost match."""
 
@@ -34,7 +36,7 @@ class Ending:
 
 
 async def end_matches(
-    tx: Transaction, asked: Sequence[Ending], horizon: timedelta, skip_within: timedelta
+    tx: Transaction, asked: Sequence[Ending], horizon: timedelta, rules_of: FaultRulesOf
 ) -> list[bool]:
     """Which of them ended their match; of two about one match the first."""
     first = {ending.match.match_id: ending for ending in reversed(asked)}
@@ -43,7 +45,7 @@ async def end_matches(
     if ends:
         await _extend_horizons(tx.connection, ends, horizon)
         await _give_credits(tx.connection, ends)
-        await _count_faults(tx.connection, ends, skip_within)
+        await _count_faults(tx.connection, ends, rules_of)
         await _emit(tx, [ending for ending in ends if ending.match.agreed])
     ended = {id(first[match_id]) for match_id in kept}
     return [id(ending) in ended for ending in asked]
@@ -102,21 +104,21 @@ async def _give_credits(connection: AsyncConnection, ends: Sequence[Ending]) -> 
 
 
 async def _count_faults(
-    connection: AsyncConnection, ends: Sequence[Ending], skip_within: timedelta
+    connection: AsyncConnection, ends: Sequence[Ending], rules_of: FaultRulesOf
 ) -> None:
-    skip_s = skip_within.total_seconds()
-    faulty = [
-        (user_id, ending.at)
+    faulty = {
+        (side.user_id, ending.at): rules_of(side.country)
         for ending in ends
-        for user_id in at_fault(
-            ending.reason,
-            ending.to_blame,
-            (ending.at - ending.match.started_at).total_seconds(),
-            skip_s,
-        )
-    ]
-    for user_id, at in sorted(faulty):
-        await count_fault(connection, user_id, at)
+        for side in ending.match.sides
+        if side.user_id in _at_fault(ending, rules_of(side.country))
+    }
+    for (user_id, at), rules in sorted(faulty.items(), key=lambda one: one[0]):
+        await count_fault(connection, user_id, at, rules)
+
+
+def _at_fault(ending: Ending, rules: FaultRules) -> frozenset[str]:
+    lasted_s = (ending.at - ending.match.started_at).total_seconds()
+    return at_fault(ending.reason, ending.to_blame, lasted_s, rules.skip_within_s)
 
 
 async def _emit(tx: Transaction, ends: Sequence[Ending]) -> None:

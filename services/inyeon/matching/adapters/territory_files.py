@@ -23,28 +23,30 @@ MAX_BYTES = 1 << 20
 
 def read_territories(countries: Path, pools: Path) -> Territories:
     """The table of both files. Raises SettingsRefused naming file, line and reason."""
-    areas = tuple(_area(path_line, row) for path_line, row in _rows(pools, POOL_COLUMNS))
-    rows = tuple(_territory(path_line, row) for path_line, row in _rows(countries, COUNTRY_COLUMNS))
+    areas = tuple(_area(path_line, row) for path_line, row in rows_of(pools, POOL_COLUMNS))
+    rows = tuple(
+        _territory(path_line, row) for path_line, row in rows_of(countries, COUNTRY_COLUMNS)
+    )
     try:
         return Territories(areas, rows)
-    except TableRefused as refused:
-        raise _refused(str(countries), refused.reason, str(refused)) from refused
+    except TableRefused as error:
+        raise refused(str(countries), error.reason, str(error)) from error
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with the place that an error names."""
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row of a CSV file, with the place that an error names. Raises SettingsRefused."""
     reader = csv.DictReader(_text(path).splitlines(), strict=True)
     if tuple(reader.fieldnames or ()) != tuple(columns):
-        raise _refused(f"{path}:1", "COLUMNS", f"the columns are not {', '.join(columns)}")
+        raise refused(f"{path}:1", "COLUMNS", f"the columns are not {', '.join(columns)}")
     try:
         for row in reader:
             where = f"{path}:{reader.line_num}"
             if None in row or None in row.values():
-                raise _refused(where, "COLUMNS", f"a row has {len(columns)} columns")
+                raise refused(where, "COLUMNS", f"a row has {len(columns)} columns")
             yield where, row
     except csv.Error as error:
         # The reader counts a line once it is whole.
-        raise _refused(f"{path}:{reader.line_num + 1}", "NOT_CSV", str(error)) from error
+        raise refused(f"{path}:{reader.line_num + 1}", "NOT_CSV", str(error)) from error
 
 
 def _text(path: Path) -> str:
@@ -52,47 +54,49 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise _refused(str(path), "TOO_LARGE", f"more than {MAX_BYTES} bytes")
+            raise refused(str(path), "TOO_LARGE", f"more than {MAX_BYTES} bytes")
         return data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(str(path), "UNREADABLE", str(error)) from error
+        raise refused(str(path), "UNREADABLE", str(error)) from error
 
 
 def _area(where: str, row: dict[str, str]) -> PoolArea:
     try:
         return PoolArea(row["pool"], tuple(row["neighbours"].split()))
-    except TableRefused as refused:
-        raise _refused(where, refused.reason, str(refused)) from refused
+    except TableRefused as error:
+        raise refused(where, error.reason, str(error)) from error
 
 
 def _territory(where: str, row: dict[str, str]) -> Territory:
     if not row["country"]:
-        raise _refused(where, "COUNTRY_UNKNOWN", "a row without a country")
+        raise refused(where, "COUNTRY_UNKNOWN", "a row without a country")
     try:
         return Territory(
             row["country"],
             row["name"],
             row["pool"],
-            _policy_set(where, row["policy_set"]),
+            set_named(where, row["policy_set"]),
             _age(where, row["age_of_majority"]),
             tuple(row["languages"].split()),
         )
-    except TableRefused as refused:
-        raise _refused(where, refused.reason, str(refused)) from refused
+    except TableRefused as error:
+        raise refused(where, error.reason, str(error)) from error
 
 
-def _policy_set(where: str, name: str) -> PolicySet:
+def set_named(where: str, name: str) -> PolicySet:
+    """The policy set of that name. Raises SettingsRefused (POLICY_SET)."""
     known = {one.name.lower(): one for one in PolicySet}
     if name not in known:
-        raise _refused(where, "POLICY_SET", f"{name!r} is none of {', '.join(known)}")
+        raise refused(where, "POLICY_SET", f"{name!r} is none of {', '.join(known)}")
     return known[name]
 
 
 def _age(where: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3):
-        raise _refused(where, "AGE_OF_MAJORITY", f"{text!r} is no number of years")
+        raise refused(where, "AGE_OF_MAJORITY", f"{text!r} is no number of years")
     return int(text)
 
 
-def _refused(where: str, reason: str, message: str) -> SettingsRefused:
+def refused(where: str, reason: str, message: str) -> SettingsRefused:
+    """The error for what is wrong at a place."""
     return SettingsRefused(f"{where}: {message}", reason=reason, field=where)

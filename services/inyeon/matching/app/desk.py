@@ -14,6 +14,7 @@ from inyeon.matching.app.steering import Steer
 from inyeon.matching.app.watching import Watch
 from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.overflowing import Overflow
+from inyeon.matching.domain.policies import Policies
 from inyeon.matching.domain.waves import WaveRules
 from inyeon.runtime.clock import Clock
 
@@ -50,6 +51,8 @@ class Desk:
     """A device's key as a keyed hash; empty: unknown."""
     recorder: Recorder | None = None
     """Writes down what each wave went by; None: only what it decided."""
+    policies: Policies | None = None
+    """What holds for people of each country, the settings among it; None: the settings alone."""
     starvation_bound_s: float = 60.0
     """Whoever waited so long, pauses not counted, is offered to widen their wish, and again after
     each such time; 0: nobody is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.policies import bound_s
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.pool import Look
 from inyeon.matching.domain.starving import is_due, offer
@@ -25,12 +26,13 @@ def offer_due(desk: Desk, look: Look) -> bool:
     if look.paused or look.gate is not Gate.OPEN:
         return False
     before = desk.hall.offers.get(look.ticket.user_id)
-    return is_due(look.waited_s, before, desk.starvation_bound_s)
+    return is_due(look.waited_s, before, bound_s(desk, look.ticket.person.country))
 
 
 async def _offer(desk: Desk, look: Look, now: float) -> None:
     user_id = look.ticket.user_id
-    made = offer(look, desk.hall.costs.get(user_id), now, desk.starvation_bound_s)
+    bound = bound_s(desk, look.ticket.person.country)
+    made = offer(look, desk.hall.costs.get(user_id), now, bound)
     if made is not None:
         desk.hall.offers[user_id] = made
         desk.meter.offered(made.estimated)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.policies import check_age
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.people import Person
@@ -24,9 +25,11 @@ async def seek(
 ) -> None:
     """Makes a ticket that is in the log when this returns, or tells of the one there is.
 
-    Raises InvalidRequest (COUNTRY_UNKNOWN) for a wish that nobody could ever meet, Overloaded when
+    Raises NotAllowed (MINORS_NOT_SERVED) by the policy of the person's country, InvalidRequest
+    (COUNTRY_UNKNOWN) for a wish that nobody could ever meet, Overloaded when
     the pool is full, drains or has too many embedding spaces, LogUnavailable, StoreUnavailable.
     """
+    check_age(desk, person)
     _check_countries(desk, wish)
     hall = desk.hall
     async with hall.lock(person.user_id):

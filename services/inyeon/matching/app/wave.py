@@ -10,6 +10,7 @@ from datetime import datetime
 from inyeon.matching.app.admit import moment, standing
 from inyeon.matching.app.cancel import end_ticket
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.policies import accept_until
 from inyeon.matching.app.ports import Facts, Proposal, WaveOrder
 from inyeon.matching.app.recording import Asked, Described, wave_number
 from inyeon.matching.app.shadowing import exact_chances
@@ -202,7 +203,7 @@ def _proposal(desk: Desk, wave: Wave, pair: Pair, now: datetime, chosen: Chosen)
         _side(other, waits[1]),
         now,
         explain(one.wish, other.wish, waits, desk.rules.routes),
-        now + desk.accept_within if desk.accept_within else None,
+        accept_until(desk, one, other, now),
         chosen=chosen,
     )
     places = pair.one, pair.other

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.app.desk import Desk
+from inyeon.matching.app.policies import bound_s
 from inyeon.matching.app.state import tell_state
 from inyeon.matching.domain.costs import Crowd, FilterCost, filter_costs, sift, similarity_cost
 from inyeon.matching.domain.explaining import similarity
@@ -74,9 +75,9 @@ def _chosen(desk: Desk, wave: Wave, left: NDArray[np.int64]) -> list[int]:
     hall, tickets, waited_s = desk.hall, wave.snapshot.tickets, wave.snapshot.waited_s
 
     def due(place: int) -> tuple[bool, bool, float]:
-        user_id = tickets[place].user_id
+        user_id, country = tickets[place].user_id, tickets[place].person.country
         before = hall.offers.get(user_id)
-        starves = is_due(float(waited_s[place]), before, desk.starvation_bound_s)
+        starves = is_due(float(waited_s[place]), before, bound_s(desk, country))
         return user_id not in hall.asking, not starves, hall.costs.get(user_id, (-np.inf, ()))[0]
 
     asked = [int(place) for place in left if tickets[place].user_id in hall.asking]

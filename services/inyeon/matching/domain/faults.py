@@ -7,6 +7,8 @@ somebody; each further one doubles the pause, from 10 s to 5 min.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from inyeon.matching.domain.matches import EndReason
 
 FREE = 3
@@ -18,6 +20,16 @@ ALWAYS = frozenset({EndReason.DECLINED, EndReason.NOT_ACCEPTED, EndReason.CONNEC
 """Ends that are a fault of those to blame for them, however long the match was."""
 
 
+@dataclass(frozen=True, slots=True)
+class FaultRules:
+    """How one person's faults are counted."""
+
+    skip_within_s: float = 0.0
+    """Leaving a match sooner is a fault; 0: never."""
+    cool_down: float = 1.0
+    """How many times as long as usual a pause is."""
+
+
 def at_fault(
     reason: EndReason, to_blame: frozenset[str], lasted_s: float, skip_within_s: float
 ) -> frozenset[str]:
@@ -27,8 +39,8 @@ def at_fault(
     return frozenset()
 
 
-def cool_down_s(count: int) -> float:
+def cool_down_s(count: int, rules: FaultRules = FaultRules()) -> float:
     """Seconds of pause after the `count`-th fault in a row; 0 for the free ones."""
     if count <= FREE:
         return 0.0
-    return min(FIRST_S * 2.0 ** min(count - FREE - 1, 16), LONGEST_S)
+    return rules.cool_down * min(FIRST_S * 2.0 ** min(count - FREE - 1, 16), LONGEST_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inyeon.matching.domain.policies import Policies
 from inyeon.matching.domain.territories import Territories
 
 
@@ -14,6 +15,8 @@ class Overflow:
     territories: Territories
     after_s: float
     """Waiting time in each pool, pauses not counted; above 0."""
+    policies: Policies | None = None
+    """Who may move at all; None: everybody."""
 
     def home(self, country: str) -> str:
         """The pool of a country's people."""
@@ -24,8 +27,11 @@ class Overflow:
 
         The way is the home pool and then its neighbours, nearest first; the last one keeps them.
         Waiting time moves with the ticket, so in the n-th pool of the way it is up after n times
-        `after_s`. Somebody in a pool that is not on the way (the table was changed) stays.
+        `after_s`. Somebody in a pool that is not on the way (the table was changed) stays, and so
+        does whom their country's policy keeps.
         """
+        if self.policies is not None and not self.policies.of(country).overflow:
+            return None
         home = self.home(country)
         way = (home, *self.territories.neighbours(home))
         if pool not in way:
