@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     commands: bool = False
     again: bool = True
     """Looks again after a match is over."""
+    accepts: Literal["always", "never", "ask"] = "always"
+    """What to answer where both are asked before they meet; `ask` waits for a command."""
     data_dir: Path = Path("~/.local/state/inyeon-edge")
     """Where the ring lies; one folder a device."""
     models_dir: Annotated[

@@ -29,7 +29,7 @@ from inyeon_edge.errors import UplinkError
 from inyeon_edge.uplink.channel import GrpcTransport, bearer, open_channel
 from inyeon_edge.uplink.clock import SystemClock
 from inyeon_edge.uplink.conversation import Line
-from inyeon_edge.uplink.facts import Fact, Trouble
+from inyeon_edge.uplink.facts import Attention, Fact, Trouble
 from inyeon_edge.uplink.identity import MODERATION, Declared, DevelopmentIssuer, Identity
 from inyeon_edge.uplink.seek import Condition
 from inyeon_protos.matching.v1 import matching_pb2_grpc
@@ -93,7 +93,7 @@ class Person:
         self.seek = SimulatedSeek(
             self._line(seek),
             wish,
-            Condition(self.observe.safety_pass, lambda: True),
+            Condition(self.observe.safety_pass, lambda: Attention.PRESENT),
             history,
             self.user,
             self._on_met,

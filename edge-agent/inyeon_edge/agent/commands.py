@@ -14,6 +14,8 @@ from inyeon_edge.uplink.stream import random_id
 
 LINE_LIMIT_BYTES = 65_536  # a chat line of 8 KiB, escaped sixfold, and its frame
 CHAT_LIMIT = 512
+FILTERS = ("GENDERS", "COUNTRIES", "COMMON_LANGUAGE")
+"""What of a wish a person may drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,27 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Attend:
+    """The person looks, or is busy with something else: nobody is proposed to them meanwhile."""
+
+    looks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Widen:
+    """The person drops filters of the wish; without an offer nothing."""
+
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Yes or no to the proposal; without one nothing."""
+
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Tells figures."""
 
@@ -51,9 +74,18 @@ class Stop:
     """Ends the agent."""
 
 
-Command: TypeAlias = Switch | Say | Look | Leave | Stats | Stop
+Command: TypeAlias = Switch | Say | Look | Leave | Attend | Widen | Answer | Stats | Stop
 
-_BARE: dict[str, Command] = {"seek": Look(), "leave": Leave(), "stats": Stats(), "stop": Stop()}
+_BARE: dict[str, Command] = {
+    "seek": Look(),
+    "leave": Leave(),
+    "attend": Attend(looks=True),
+    "distracted": Attend(looks=False),
+    "accept": Answer(yes=True),
+    "decline": Answer(yes=False),
+    "stats": Stats(),
+    "stop": Stop(),
+}
 
 
 def parse_command(line: str) -> Command:
@@ -94,7 +126,17 @@ def _command(fields: dict[str, Any]) -> Command:
         said = Say(segment_id, _text(fields, "text"))
         check_line(said.segment_id, said.text)
         return said
+    if do == "widen":
+        return Widen(_filters(fields.get("filters")))
     raise _refused(f"unknown command {do!r}", "UNKNOWN_COMMAND", "do")
+
+
+def _filters(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else []
+    if not names or not all(isinstance(one, str) and one in FILTERS for one in names):
+        message = f"filters must be some of {', '.join(FILTERS)}"
+        raise _refused(message, "INVALID_FIELD", "filters")
+    return tuple(dict.fromkeys(names))
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -10,8 +10,20 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from inyeon_edge.agent.commands import Command, Leave, Look, Say, Stats, Stop, Switch
+from inyeon_edge.agent.commands import (
+    Answer,
+    Attend,
+    Command,
+    Leave,
+    Look,
+    Say,
+    Stats,
+    Stop,
+    Switch,
+    Widen,
+)
 from inyeon_edge.agent.covers import Cause, Covers
 from inyeon_edge.agent.meeting import Meeting
 from inyeon_edge.agent.report import Report
@@ -27,6 +39,8 @@ from inyeon_protos.moderation.v1.safety_pb2 import ObservationWindow
 
 LINES_LIMIT = 512  # lines typed before anybody is there to hear them
 TROUBLE_EVERY_S = 10.0  # the same trouble of the same stream is told no more often
+Accepts = Literal["always", "never", "ask"]
+"""What to answer where both are asked before they meet."""
 PRESENT = (Presence.ALONE, Presence.SEVERAL)
 
 
@@ -48,8 +62,11 @@ class Device:
     """Obeys facts of the platform, what is seen, and commands. `wire` comes once, before all
     else."""
 
-    def __init__(self, report: Report, clock: Clock, again: bool = True) -> None:
+    def __init__(
+        self, report: Report, clock: Clock, again: bool = True, accepts: Accepts = "always"
+    ) -> None:
         self._report, self._clock, self._again = report, clock, again
+        self._accepts = accepts
         self._covers = Covers(self._tell_cover)
         self._parts: Parts | None = None
         self._meeting: Meeting | None = None
@@ -61,6 +78,8 @@ class Device:
         self._heard: deque[str] = deque(maxlen=64)
         self._troubles: dict[tuple[str, str], float] = {}
         self._left = False
+        self._distracted = False
+        self._offer: facts.WideningOffer | None = None
         self.failure: EdgeError | None = None
         self.stopped = asyncio.Event()
 
@@ -80,9 +99,12 @@ class Device:
         """The live match."""
         return self._meeting
 
-    def is_present(self) -> bool:
-        """A person is in my picture."""
-        return self._presence in PRESENT
+    def attention(self) -> facts.Attention:
+        """Whether the person is in my picture, and looks as far as whoever runs the agent says:
+        the agent itself follows nobody's eyes."""
+        if self._presence not in PRESENT:
+            return facts.Attention.AWAY
+        return facts.Attention.DISTRACTED if self._distracted else facts.Attention.PRESENT
 
     # what is seen
 
@@ -152,7 +174,10 @@ class Device:
             case facts.Paused():
                 self._on_waiting(fact, lambda: self._report.paused(fact.reason))
             case facts.WideningOffer():
+                self._offer = fact
                 self._report.widening_offer(fact)
+            case facts.Proposed():
+                self._on_proposed(fact)
             case facts.Cancelled():
                 self._waiting = None
                 self._report.cancelled(fact.reason)
@@ -198,6 +223,15 @@ class Device:
             self._waiting = fact
             tell()
 
+    def _on_proposed(self, fact: facts.Proposed) -> None:
+        """Answers as the settings say; `ask` leaves it to a command."""
+        self._waiting = None
+        if fact.accepted:
+            return
+        self._report.proposed(fact)
+        if self._accepts != "ask" and self.parts.seek is not None:
+            self.parts.seek.answer(fact.match_id, yes=self._accepts == "always")
+
     def _on_matched(self, fact: facts.Matched) -> None:
         self._waiting = None
         self._finish_meeting()
@@ -235,12 +269,28 @@ class Device:
             self._report.stats(**self.parts.figures())
         elif isinstance(command, Stop):
             self.stopped.set()
+        elif isinstance(command, Attend):
+            self._distracted = not command.looks
+            self._beat_soon()
+        elif isinstance(command, Widen):
+            self._widen(command)
+        elif isinstance(command, Answer):
+            self._answer(command.yes)
         elif self.parts.seek is not None:
             self._left = isinstance(command, Leave)
             if isinstance(command, Look):
                 self.parts.seek.look()
             else:
                 self.parts.seek.leave()
+
+    def _widen(self, command: Widen) -> None:
+        if self._offer is not None and self.parts.seek is not None:
+            self.parts.seek.widen(self._offer.ticket_id, command.filters)
+            self._offer = None
+
+    def _answer(self, yes: bool) -> None:
+        if self.parts.seek is not None and self.parts.seek.proposed_id:
+            self.parts.seek.answer(self.parts.seek.proposed_id, yes)
 
     def _say(self, line: Say) -> None:
         if self._meeting is not None:

@@ -12,8 +12,10 @@ from typing import Any, Protocol, TextIO
 from inyeon_edge.uplink.facts import (
     CaptionTold,
     DirectiveTold,
+    Explanation,
     Matched,
     MatchOver,
+    Proposed,
     Queued,
     Said,
     VerdictTold,
@@ -124,6 +126,16 @@ class Report:
             reason=told.reason,
         )
 
+    def proposed(self, told: Proposed) -> None:
+        """Somebody was found; the answer is due within so many seconds."""
+        self._say(
+            "proposed",
+            match_id=told.match_id,
+            partner_id=told.partner_id,
+            reasons=_reasons(told.reasons),
+            answer_within_s=told.answer_within_s,
+        )
+
     def widening_offer(self, told: WideningOffer) -> None:
         """The ticket has waited long; these filters of the wish the person could drop."""
         self._say("widening_offer", ticket_id=told.ticket_id, filters=list(told.filters))
@@ -142,15 +154,11 @@ class Report:
 
     def matched(self, told: Matched) -> None:
         """Somebody was found."""
-        reasons = [
-            {"reason": each.reason, "strength": each.strength, "detail": each.detail}
-            for each in told.reasons
-        ]
         self._say(
             "matched",
             match_id=told.match_id,
             partner_id=told.partner_id,
-            reasons=reasons,
+            reasons=_reasons(told.reasons),
             offers=told.offers,
         )
 
@@ -216,3 +224,10 @@ def _names(reasons: Iterable[Any]) -> list[str]:
 def _plain(text: str) -> str:
     """Text that rich prints as it is."""
     return text.replace("[", "\\[")
+
+
+def _reasons(reasons: Iterable[Explanation]) -> list[Event]:
+    return [
+        {"reason": each.reason, "strength": each.strength, "detail": each.detail}
+        for each in reasons
+    ]

@@ -58,7 +58,7 @@ class _Agent:
 
     def __init__(self, settings: Settings, report: Report, clock: Clock, ring: DiskRing) -> None:
         self._settings, self._report, self._clock, self._ring = settings, report, clock, ring
-        self._device = Device(report, clock, settings.again)
+        self._device = Device(report, clock, settings.again, settings.accepts)
         self._subject = settings.subject or _kept(ring, "subject", lambda: f"u-{random_id()}")
         self._process = psutil.Process()
 
@@ -85,7 +85,7 @@ class _Agent:
             observe = voice.observe(self._ring)
             seek = None
             if wish is not None:
-                seek = voice.seek(wish, observe.safety_pass, self._device.is_present)
+                seek = voice.seek(wish, observe.safety_pass, self._device.attention)
             self._wire(eyes, voice, observe, seek)
             await self._live(eyes, voice, observe, seek, chat)
         finally:

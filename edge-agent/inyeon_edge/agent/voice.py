@@ -15,7 +15,7 @@ from inyeon_edge.uplink.channel import GrpcTransport, open_channel
 from inyeon_edge.uplink.clock import Clock
 from inyeon_edge.uplink.conversation import Line, Tell
 from inyeon_edge.uplink.converse import Converse
-from inyeon_edge.uplink.facts import Statement
+from inyeon_edge.uplink.facts import Attention, Statement
 from inyeon_edge.uplink.identity import Declared, DevelopmentIssuer, Identity
 from inyeon_edge.uplink.observe import Observe
 from inyeon_edge.uplink.ring import DiskRing
@@ -66,14 +66,17 @@ class Voice:
         return Observe(line, ring)
 
     def seek(
-        self, wish: Wish, safety_pass: Callable[[], Statement | None], present: Callable[[], bool]
+        self,
+        wish: Wish,
+        safety_pass: Callable[[], Statement | None],
+        attention: Callable[[], Attention],
     ) -> Seek:
         """The search for somebody."""
         transport: GrpcTransport[SeekRequest, SeekResponse] = GrpcTransport(
             MatchingServiceStub(self._channel("matching")).Seek
         )
         line = Line(transport, self.identity, self._clock, self._rng, self._client_id, self._tell)
-        return Seek(line, wish, Condition(safety_pass, present))
+        return Seek(line, wish, Condition(safety_pass, attention))
 
     def converse(self, grant: Statement) -> Converse:
         """The conversation of a match."""

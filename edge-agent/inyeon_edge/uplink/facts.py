@@ -129,6 +129,27 @@ class Paused:
     reason: str
 
 
+class Attention(Enum):
+    """Whether the person is there and looks."""
+
+    PRESENT = "PRESENT"
+    DISTRACTED = "DISTRACTED"
+    """In the picture, busy with something else."""
+    AWAY = "AWAY"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Somebody was found, and both are asked."""
+
+    match_id: str
+    partner_id: str
+    reasons: tuple[Explanation, ...]
+    answer_within_s: float
+    accepted: bool
+    """This device has said yes already."""
+
+
 @dataclass(frozen=True, slots=True)
 class WideningOffer:
     """My ticket has waited long: what I could drop. Only the person drops anything."""
@@ -238,6 +259,7 @@ Fact: TypeAlias = (
     | PassTold
     | Queued
     | WideningOffer
+    | Proposed
     | Paused
     | Matched
     | GrantRenewed

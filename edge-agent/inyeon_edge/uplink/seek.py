@@ -24,7 +24,7 @@ class Condition:
     """How the person is now, asked at each heartbeat."""
 
     safety_pass: Callable[[], facts.Statement | None]
-    present: Callable[[], bool]
+    attention: Callable[[], facts.Attention]
 
 
 class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
@@ -40,6 +40,7 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
         self._wish, self._condition = wish, condition
         self._wanted = False
         self.match_id = ""
+        self.proposed_id = ""
         self._beat_now = asyncio.Event()
 
     def look(self) -> None:
@@ -54,9 +55,20 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
         """Stops looking, or ends the match."""
         if self.match_id:
             self.end_match("LEFT")
+        elif self.proposed_id:
+            self.answer(self.proposed_id, yes=False)
         elif self._wanted:
             self._wanted = False
             self.stream.send(pb.SeekRequest(cancel=pb.Cancel()))
+
+    def answer(self, match_id: str, yes: bool) -> None:
+        """Accepts or declines a proposal; one that is over is not answered any more."""
+        if match_id != self.proposed_id:
+            return
+        if yes:
+            self.stream.send(pb.SeekRequest(accept=pb.Accept(match_id=match_id)))
+        else:
+            self.stream.send(pb.SeekRequest(decline=pb.Decline(match_id=match_id)))
 
     def widen(self, ticket_id: str, filters: Sequence[str]) -> None:
         """The person drops these filters of the wish: GENDERS, COUNTRIES or COMMON_LANGUAGE. A
@@ -94,7 +106,11 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
     async def _beat(self) -> None:
         while True:
             self._beat_now.clear()
-            beat = pb.Heartbeat(present=self._condition.present())
+            attention = self._condition.attention()
+            beat = pb.Heartbeat(
+                present=attention is not facts.Attention.AWAY,
+                attention=pb.Attention.Value(f"ATTENTION_{attention.value}"),
+            )
             statement = self._condition.safety_pass()
             if statement is not None:
                 beat.safety_pass.CopyFrom(statement.message())
@@ -106,11 +122,21 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
 
     def _on_queued(self, told: pb.Queued) -> None:
         self._match_was_lost()
+        self.proposed_id = ""
         self._tell(facts.Queued(_wait_reason(told.reason), told.candidates))
 
     def _on_paused(self, told: pb.Paused) -> None:
         self._match_was_lost()
+        self.proposed_id = ""
         self._tell(facts.Paused(_wait_reason(told.reason)))
+
+    def _on_proposed(self, told: pb.Proposed) -> None:
+        self._match_was_lost()
+        self.proposed_id = told.match_id
+        reasons = tuple(_explained(each) for each in told.reasons)
+        within_s = told.answer_within.ToMilliseconds() / 1000
+        partner_id = told.partner.partner_id
+        self._tell(facts.Proposed(told.match_id, partner_id, reasons, within_s, told.accepted))
 
     def _on_widening_offer(self, told: pb.WideningOffer) -> None:
         filters = tuple(_filter(each.filter) for each in told.filters)
@@ -122,7 +148,7 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
             self._tell(facts.GrantRenewed(told.match_id, grant))
             return
         self._match_was_lost()
-        self.match_id, self._wanted = told.match_id, False
+        self.match_id, self.proposed_id, self._wanted = told.match_id, "", False
         reasons = tuple(_explained(each) for each in told.reasons)
         partner_id = told.partner.partner_id
         self._tell(facts.Matched(told.match_id, partner_id, reasons, told.offers, grant))
@@ -132,8 +158,8 @@ class Seek(Conversation[pb.SeekRequest, pb.SeekResponse]):
             self._tell(facts.GrantRenewed(told.match_id, facts.Statement.of(told.grant)))
 
     def _on_match_over(self, told: pb.MatchOver) -> None:
-        if told.match_id == self.match_id:
-            self.match_id = ""
+        if told.match_id in (self.match_id, self.proposed_id):
+            self.match_id = self.proposed_id = ""
             reason = pb.EndReason.Name(told.reason).removeprefix("END_REASON_")
             self._tell(facts.MatchOver(told.match_id, reason, told.by_me))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inyeon_edge.agent.commands import Leave, Look, Say, Stats, Stop, Switch
-from inyeon_edge.agent.device import LINES_LIMIT, Device, Parts
+from inyeon_edge.agent.commands import Answer, Attend, Leave, Look, Say, Stats, Stop, Switch, Widen
+from inyeon_edge.agent.device import LINES_LIMIT, Accepts, Device, Parts
 from inyeon_edge.agent.meeting import Meeting
 from inyeon_edge.agent.partner import PartnerThread
 from inyeon_edge.agent.report import ListSink, Report
@@ -121,16 +122,16 @@ class FakeCaller:
 
 
 class Rig:
-    def __init__(self, folder: Path, with_seek: bool = True) -> None:
+    def __init__(self, folder: Path, with_seek: bool = True, accepts: Accepts = "always") -> None:
         self.sink, self.clock = ListSink(), SystemClock()
-        self.device = Device(Report(self.sink), self.clock)
+        self.device = Device(Report(self.sink), self.clock, accepts=accepts)
         self.picture, self.partner, self.caller = FakePicture(), FakePartner(), FakeCaller()
         self.policies: list[Mapping[str, float]] = []
         self.verdicts: list[bool] = []
         self.talks: list[Converse] = []
         self.platform: PlatformTwin[Any, Any] = PlatformTwin(translation_pb2.ConverseResponse)
         other: PlatformTwin[Any, Any] = PlatformTwin(matching_pb2.SeekResponse)
-        condition = Condition(lambda: None, lambda: True)
+        condition = Condition(lambda: None, lambda: facts.Attention.PRESENT)
         self.seek = Seek(self.line(other), matching_pb2.Wish(), condition)
         seen: PlatformTwin[Any, Any] = PlatformTwin(safety_pb2.ObserveResponse)
         self.observe = Observe(self.line(seen), DiskRing(folder / "ring", self.clock.now_s))
@@ -171,6 +172,51 @@ def directive(
     action: Action, subject: Subject, directive_id: str = "", match_id: str = ""
 ) -> facts.DirectiveTold:
     return facts.DirectiveTold(action, subject, "R", match_id, "v", directive_id)
+
+
+async def test_attention_is_what_is_seen_and_what_the_person_says(rig: Rig) -> None:
+    device, attention = rig.device, facts.Attention
+    assert device.attention() is attention.AWAY
+    device.saw_presence(Presence.ALONE)
+    assert device.attention() is attention.PRESENT
+    device.command(Attend(looks=False))
+    assert device.attention() is attention.DISTRACTED
+    device.saw_presence(Presence.AWAY)
+    assert device.attention() is attention.AWAY
+    device.saw_presence(Presence.SEVERAL)
+    device.command(Attend(looks=True))
+    assert device.attention() is attention.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("accepts", "answers"), [("always", [True]), ("never", [False]), ("ask", [])]
+)
+async def test_a_proposal_is_answered_as_the_settings_say(
+    tmp_path: Path, accepts: Accepts, answers: list[bool]
+) -> None:
+    rig = Rig(tmp_path, accepts=accepts)
+    said: list[bool] = []
+    rig.seek.answer = lambda match_id, yes: said.append(yes)  # type: ignore[method-assign]
+    proposed = facts.Proposed("m1", "other", (), 5.0, accepted=False)
+    rig.device.on_fact(proposed)
+    rig.device.on_fact(replace(proposed, accepted=True))  # told again after a resume
+    assert said == answers
+    assert [e["match_id"] for e in rig.events("proposed")] == ["m1"]
+    rig.device.command(Answer(yes=True))  # nothing is proposed, as far as the stream knows
+    rig.seek.proposed_id = "m1"
+    rig.device.command(Answer(yes=True))
+    assert said == [*answers, True]
+
+
+async def test_a_wish_is_widened_by_a_command_after_an_offer_alone(rig: Rig) -> None:
+    said: list[tuple[str, tuple[str, ...]]] = []
+    rig.seek.widen = lambda ticket_id, filters: said.append((ticket_id, tuple(filters)))  # type: ignore[method-assign]
+    rig.device.command(Widen(("GENDERS",)))
+    rig.device.on_fact(facts.WideningOffer("t1", ("GENDERS", "COUNTRIES")))
+    assert said == [] and rig.events("widening_offer")[0]["filters"] == ["GENDERS", "COUNTRIES"]
+    rig.device.command(Widen(("GENDERS",)))
+    rig.device.command(Widen(("COUNTRIES",)))
+    assert said == [("t1", ("GENDERS",))]
 
 
 async def test_an_order_covers_and_uncovers_my_picture(rig: Rig) -> None:
@@ -268,9 +314,9 @@ async def test_commands_are_done_or_refused(rig: Rig) -> None:
 
 async def test_what_is_seen_is_told(rig: Rig) -> None:
     rig.device.saw_presence(Presence.SEVERAL)
-    assert rig.device.is_present()
+    assert rig.device.attention() is facts.Attention.PRESENT
     rig.device.saw_presence(Presence.UNKNOWN)
-    assert not rig.device.is_present()
+    assert rig.device.attention() is facts.Attention.AWAY
     rig.device.covered_locally(True, "LOCAL_DRAWING")
     rig.device.covered_incoming(True, "nobody is there")
     rig.device.blurred(30)

@@ -156,9 +156,9 @@ class SeekRig:
         self.told: list[facts.Fact] = []
         self.clock = clock or SystemClock()
         self.platform: PlatformTwin[Any, Any] = PlatformTwin(matching.SeekResponse, 256)
-        self.present, self.passed = True, True
+        self.attention, self.passed = facts.Attention.PRESENT, True
         statement = facts.Statement.of(SIGNED)
-        condition = Condition(lambda: statement if self.passed else None, lambda: self.present)
+        condition = Condition(lambda: statement if self.passed else None, lambda: self.attention)
         self.seek = Seek(line(self.platform, self.told, self.clock), wish, condition)
 
     def kinds(self) -> list[str]:
@@ -195,6 +195,11 @@ class TestSeek:
             assert wish.translation_welcome
             beat = rig.beats()[0]
             assert beat.present and beat.safety_pass == SIGNED
+            assert beat.attention == matching.ATTENTION_PRESENT
+            rig.attention = facts.Attention.DISTRACTED
+            rig.seek.beat_soon()
+            await until(lambda: rig.beats()[-1].attention == matching.ATTENTION_DISTRACTED)
+            assert rig.beats()[-1].present
 
     async def test_a_heartbeat_every_three_seconds_and_at_once_when_nudged(self) -> None:
         clock = ManualClock()
@@ -205,11 +210,12 @@ class TestSeek:
         await clock.advance(3.0)
         await settle(40)
         assert len(rig.beats()) == before + 1
-        rig.present = rig.passed = False
+        rig.attention, rig.passed = facts.Attention.AWAY, False
         rig.seek.beat_soon()
         await settle(40)
         assert len(rig.beats()) == before + 2
         assert not rig.beats()[-1].present
+        assert rig.beats()[-1].attention == matching.ATTENTION_AWAY
         assert not rig.beats()[-1].HasField("safety_pass")
         rig.seek.stream.stop()
         await task
@@ -242,6 +248,42 @@ class TestSeek:
             facts.MatchOver("m1", "POLICY", False),
             facts.Cancelled("SANCTIONED"),
         ]
+
+    async def test_a_proposal_is_answered_once_and_ends_in_a_match_or_not(self) -> None:
+        rig = SeekRig()
+        rig.seek.look()
+        async with running(rig.seek):
+            card = matching.PartnerCard(partner_id="other")
+            proposed = matching.Proposed(match_id="m1", partner=card)
+            proposed.answer_within.FromMilliseconds(1500)
+            rig.seek.answer("m1", yes=True)  # of nothing
+            rig.say(proposed=proposed)
+            told = facts.Proposed("m1", "other", (), 1.5, False)
+            await until(lambda: told in rig.told)
+            rig.seek.answer("another", yes=True)
+            rig.seek.answer("m1", yes=True)
+            await until(lambda: "accept" in rig.kinds())
+            rig.say(match_over=matching.MatchOver(match_id="m1", reason=7))
+            await until(lambda: facts.MatchOver("m1", "NOT_ACCEPTED", False) in rig.told)
+            rig.seek.answer("m1", yes=True)  # it is over
+            proposed.match_id = "m2"
+            rig.say(proposed=proposed)
+            await until(lambda: rig.seek.proposed_id == "m2")
+            rig.match("m2")
+            await until(lambda: rig.seek.match_id == "m2")
+            assert rig.seek.proposed_id == "" and "decline" not in rig.kinds()
+            assert rig.kinds().count("accept") == 1
+
+    async def test_leaving_declines_a_proposal(self) -> None:
+        rig = SeekRig()
+        rig.seek.look()
+        async with running(rig.seek):
+            rig.say(proposed=matching.Proposed(match_id="m1"))
+            await until(lambda: rig.seek.proposed_id == "m1")
+            rig.seek.leave()
+            await until(lambda: "decline" in rig.kinds())
+            rig.say(queued=matching.Queued(reason=matching.WAIT_REASON_NO_ONE_FITS))
+            await until(lambda: rig.seek.proposed_id == "")
 
     async def test_the_person_alone_widens_the_wish(self) -> None:
         wish = make_wish((Language("en", 5),), VECTOR)
