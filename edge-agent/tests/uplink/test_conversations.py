@@ -263,7 +263,11 @@ class TestSeek:
             rig.seek.answer("another", yes=True)
             rig.seek.answer("m1", yes=True)
             await until(lambda: "accept" in rig.kinds())
-            rig.say(match_over=matching.MatchOver(match_id="m1", reason=7))
+            rig.say(
+                match_over=matching.MatchOver(
+                    match_id="m1", reason=matching.END_REASON_NOT_ACCEPTED
+                )
+            )
             await until(lambda: facts.MatchOver("m1", "NOT_ACCEPTED", False) in rig.told)
             rig.seek.answer("m1", yes=True)  # it is over
             proposed.match_id = "m2"
