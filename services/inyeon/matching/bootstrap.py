@@ -255,6 +255,7 @@ def _floor(
         sessions=tastes,
         overflow=_overflow(settings, territories, policies),
         policies=policies,
+        wave_every_s=settings.wave_every_s,
         starvation_bound_s=settings.starvation_bound_s,
     )
     first = _with_scores(first, settings, ground, store)

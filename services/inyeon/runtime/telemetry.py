@@ -83,6 +83,8 @@ MetricName = Literal[
     # Offers to widen a wish, at the starvation bound, by whether they had figures.
     "inyeon_matching_widening_offers",
     "inyeon_matching_pool_owner",
+    # 1 for the mode in force for a pool (open, draining, paused, stopped), at its owner.
+    "inyeon_matching_pool_mode",
     "inyeon_matching_verdict_age_seconds",
     # From the end of a match until waves may use what it said; and how old, when somebody is
     # paired, the first match is that their vector lacks.

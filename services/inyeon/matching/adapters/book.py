@@ -17,6 +17,7 @@ from inyeon.matching.adapters.answering import accept_match
 from inyeon.matching.adapters.bars import bars_of
 from inyeon.matching.adapters.committing import commit_proposals
 from inyeon.matching.adapters.ending import Ending, FaultRulesOf, end_matches
+from inyeon.matching.adapters.erasing import erase
 from inyeon.matching.adapters.looking import look
 from inyeon.matching.adapters.modes import keep_mode, modes_of
 from inyeon.matching.adapters.rows import match_from_row, micros
@@ -248,6 +249,12 @@ class SqlBook:
         until_us = micros(until) if until else 0
         row: _Row = {"user_id": user_id, "until_us": until_us, "version": version}
         return await self._keep_newest(sanctions, row)
+
+    @repeating
+    async def erase(self, user_id: str) -> None:
+        async with self._store.transaction() as tx:
+            await lock(tx.connection, GATES, shared=True)
+            await erase(tx.connection, user_id)
 
     @repeating
     async def forget(self, at: datetime) -> int:

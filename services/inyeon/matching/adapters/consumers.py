@@ -7,9 +7,17 @@ ground's ledger and bear repetition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 
-from inyeon.matching.app.floor import Floor, forget_person, take_edge, take_mark, take_verdict
+from inyeon.matching.app.floor import (
+    Floor,
+    forget_person,
+    take_edge,
+    take_erasure,
+    take_mark,
+    take_verdict,
+)
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.errors import SeatLost
 from inyeon.runtime.clock import Clock
@@ -18,7 +26,7 @@ from inyeon.runtime.log.consuming import Action, ConsumerMetrics, consume
 from inyeon.runtime.log.envelope import decode, is_type, version_of
 from inyeon.runtime.log.poison import PoisonRecord, expect_key
 from inyeon.runtime.log.port import Log, Record
-from inyeon.runtime.log.topics import EDGES, VERDICTS
+from inyeon.runtime.log.topics import EDGES, ERASED, VERDICTS
 from inyeon_protos.events.v1 import events_pb2
 
 GROUP_VERDICTS = "matching-verdicts"
@@ -45,7 +53,7 @@ async def follow_verdicts(
         verdict = Verdict(int(event.verdict))
         await take_verdict(floor, event.user_id, verdict, event.version)
 
-    await _in_group_of(seat, log, clock, GROUP_VERDICTS, VERDICTS, apply, metrics)
+    await _in_group_of(seat, log, clock, GROUP_VERDICTS, (VERDICTS,), apply, metrics)
 
 
 async def _mark(floor: Floor, mark: events_pb2.OutboxWatermark) -> None:
@@ -58,16 +66,20 @@ async def _mark(floor: Floor, mark: events_pb2.OutboxWatermark) -> None:
 async def follow_edges(
     floor: Floor, seat: int, log: Log, clock: Clock, metrics: ConsumerMetrics | None = None
 ) -> None:
-    """Applies `social.edges` for as long as this task lives. A tombstone lifts nothing: a block
-    outlives its erased author's data as an edge of two random ids."""
+    """Applies `social.edges` and `people.erased` for as long as this task lives. A tombstone lifts
+    nothing: a block outlives its erased author's data as an edge of two random ids."""
 
     async def apply(record: Record, _: None) -> None:
-        if record.value is not None:
+        if record.topic == ERASED:
+            erased = decode(record, events_pb2.PersonErased)
+            expect_key(record, erased.user_id)
+            await take_erasure(floor, erased.user_id)
+        elif record.value is not None:
             event = decode(record, events_pb2.EdgeRecorded)
             expect_key(record, f"{event.user_id}/{event.other_id}")
             await take_edge(floor, event.user_id, event.other_id, event.kind, event.version)
 
-    await _in_group_of(seat, log, clock, GROUP_EDGES, EDGES, apply, metrics)
+    await _in_group_of(seat, log, clock, GROUP_EDGES, (EDGES, ERASED), apply, metrics)
 
 
 async def _in_group_of(
@@ -75,7 +87,7 @@ async def _in_group_of(
     log: Log,
     clock: Clock,
     group: str,
-    topic: str,
+    topics: Sequence[str],
     apply: Action,
     metrics: ConsumerMetrics | None,
 ) -> None:
@@ -85,7 +97,7 @@ async def _in_group_of(
         await consume(
             log,
             f"{group}-{seat}",
-            [topic],
+            topics,
             apply,
             store=None,
             clock=clock,

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from inyeon.matching.domain.gates import Gate
 from inyeon.matching.domain.matches import EndReason
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.runtime.telemetry import MetricName, counter, gauge, histogram
 
@@ -17,6 +18,8 @@ LANGUAGES = frozenset({"ar", "de", "en", "es", "fa", "fr", "hi", "id", "it", "ja
     {"ko", "pl", "pt", "ru", "th", "tr", "uk", "vi", "zh"}
 )
 """The platform's; all others are one group, so that nobody makes series by wishing."""
+POOL_MODES = (*(mode.name.lower() for mode in PoolMode), "stopped")
+"""Stopped: by the kill switch, whatever was said of the pool."""
 WAITS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """People wait longer than calls take: half a wave to five minutes."""
 
@@ -61,6 +64,9 @@ class PrometheusMeter:
         )
         self._shed_of = counter(
             registry, "inyeon_matching_shed", "People a pass could not take", by_pool
+        )
+        self._mode = gauge(
+            registry, "inyeon_matching_pool_mode", "1 for what is in force", ("pool", "mode")
         )
         self._waited = Histogram(
             GROUP_WAIT_NAME,
@@ -121,6 +127,11 @@ class PrometheusMeter:
 
     def ticket_over(self, end: TicketEnd) -> None:
         self._tickets_over.labels(end.value).inc()
+
+    def mode(self, mode: PoolMode, stopped: bool) -> None:
+        now = "stopped" if stopped else mode.name.lower()
+        for name in POOL_MODES:
+            self._mode.labels(self._pool, name).set(name == now)
 
     def owns(self, owner: bool) -> None:
         self._owner.set(owner)

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import product
 
 from inyeon.matching.app.admit import moment
+from inyeon.matching.app.cancel import cancel
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import close_match
 from inyeon.matching.domain.matches import EndReason
@@ -58,6 +59,18 @@ async def apply_sanction(desk: Desk, user_id: str, until: datetime | None, versi
         desk.hall.pool.sanction(user_id, moment(desk, until, -math.inf))
     if until is not None and until > desk.clock.now():
         await _end_by_policy(desk, user_id)
+
+
+async def apply_erasure(desk: Desk, user_id: str) -> None:
+    """A person is erased: their ticket and their match end as if they had gone, and what the book
+    keeps of them goes."""
+    if desk.hall.ticket_of(user_id) is not None:
+        await cancel(desk, user_id)
+    match = desk.hall.meetings.of_user(user_id)
+    if match is not None:
+        await close_match(desk, match, EndReason.LEFT, user_id)
+    desk.hall.signs.pop(user_id, None)
+    await desk.book.erase(user_id)
 
 
 async def _end_by_policy(desk: Desk, user_id: str) -> None:

@@ -51,6 +51,8 @@ class Desk:
     """A device's key as a keyed hash; empty: unknown."""
     recorder: Recorder | None = None
     """Writes down what each wave went by; None: only what it decided."""
+    wave_every_s: float = 0.1
+    """Pause between waves."""
     policies: Policies | None = None
     """What holds for people of each country, the settings among it; None: the settings alone."""
     starvation_bound_s: float = 60.0

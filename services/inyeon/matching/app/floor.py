@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from inyeon.matching.app.apply import apply_edge, apply_mark, apply_verdict
+from inyeon.matching.app.apply import apply_edge, apply_erasure, apply_mark, apply_verdict
 from inyeon.matching.app.desk import Desk
 from inyeon.matching.domain.people import Verdict
 from inyeon.matching.domain.spreading import fair_share, patience_s, to_hand_over
@@ -106,6 +106,12 @@ async def take_edge(floor: Floor, user_id: str, other_id: str, kind: str, versio
         tuple(sorted(accounts)),
         lambda desk: apply_edge(desk, user_id, other_id, kind, version),
     )
+
+
+async def take_erasure(floor: Floor, user_id: str) -> None:
+    """A person is erased, wherever they are. Raises StoreUnavailable."""
+    await forget_person(floor, user_id)
+    await _to_each(floor, (user_id,), lambda desk: apply_erasure(desk, user_id))
 
 
 async def take_mark(floor: Floor, partition: int, committed_at: datetime) -> None:

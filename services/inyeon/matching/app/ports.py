@@ -184,6 +184,11 @@ class Book(Protocol):
         """A sanction until then; None: it was lifted."""
         ...
 
+    async def erase(self, user_id: str) -> None:
+        """A person is erased: their devices, faults, credits and moves go; blocks stay as edges of
+        two random ids."""
+        ...
+
     async def forget(self, at: datetime) -> int:
         """Drops what no longer matters (old ends, past horizons); returns how many rows."""
         ...
@@ -290,6 +295,10 @@ class Meter(Protocol):
 
     def paused(self, gate: Gate) -> None:
         """A ticket was paused."""
+        ...
+
+    def mode(self, mode: PoolMode, stopped: bool) -> None:
+        """What is in force for the pool; `stopped`: by the kill switch."""
         ...
 
     def owns(self, owner: bool) -> None:

@@ -19,7 +19,7 @@ from inyeon.matching.app.why import work_out_costs
 from inyeon.matching.domain.courses import Course
 from inyeon.matching.domain.explaining import explain
 from inyeon.matching.domain.matches import Chosen, LiveMatch, Side
-from inyeon.matching.domain.modes import PoolMode
+from inyeon.matching.domain.modes import ALL_POOLS, PoolMode
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
 from inyeon.matching.domain.waves import Pair, Wave, decide
 from inyeon.matching.errors import PoolPaused
@@ -70,7 +70,9 @@ async def _check_mode(desk: Desk) -> None:
     """What people are told; whether they are paired is asked again in each commit."""
     hall, now = desk.hall, desk.clock.monotonic()
     if hall.mode_at + MODE_EVERY_S <= now:
-        hall.mode = (await desk.book.modes([desk.pool]))[desk.pool]
+        modes = await desk.book.modes([desk.pool])
+        hall.mode = modes[desk.pool]
+        desk.meter.mode(hall.mode, stopped=modes[ALL_POOLS] is PoolMode.PAUSED)
         hall.mode_at = now
     if hall.mode is PoolMode.PAUSED:
         raise PoolPaused(f"an operator paused pool {desk.pool}")

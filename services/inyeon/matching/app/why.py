@@ -53,7 +53,7 @@ def work_out_costs(desk: Desk, wave: Wave) -> None:
         here, others = _here(wave, left, place)
         mine = wave.snapshot.rows[place]
         own = Crowd(lately, came.rivals, lately["arrival"] == mine["arrival"])
-        costs = filter_costs(mine, here, own, span_s, desk.rules.routes)
+        costs = filter_costs(mine, here, own, span_s, desk.rules.routes, desk.wave_every_s)
         costs += _patience(desk, wave, place, others[sift(mine, here, desk.rules.routes).fit()])
         user_id = wave.snapshot.tickets[place].user_id
         hall.costs[user_id] = now, costs
@@ -104,5 +104,7 @@ def _patience(
     wanted = float(wanted_similarity(patience, waited)[0])
     mine = tickets[place].wish
     alike = np.array([similarity(mine, tickets[one].wish) for one in fitting[:COMPARED].tolist()])
-    cost = similarity_cost(alike, wanted, patience.relaxed_after_s, patience.start)
+    cost = similarity_cost(
+        alike, wanted, patience.relaxed_after_s, patience.start, desk.wave_every_s
+    )
     return () if cost is None else (cost,)

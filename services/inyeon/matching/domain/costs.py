@@ -1,7 +1,9 @@
 """What each filter of a person's own costs them in waiting time: an estimate, for people to read.
 
-    expected wait = WAVE_S * max(1, rivals / fitting)   while somebody who fits is here
+    expected wait = wave_s * max(1, rivals / fitting)   while somebody who fits is here
                     seconds / arrivals                  otherwise; unknown for no arrival
+
+`wave_s` is the pause between waves.
 
 `fitting` counts the people of the last wave who pass both people's gates, `rivals` is how many
 people fit each of these on average (each goes to one of them), `arrivals` counts who would have
@@ -18,9 +20,6 @@ from numpy.typing import NDArray
 
 from inyeon.matching.domain.filters import Filter
 from inyeon.matching.domain.languages import Routes
-
-WAVE_S = 1.0
-"""Pause between passes that the settings begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +84,30 @@ def sift(mine: np.void, crowd: Crowd, routes: Routes) -> Sieve:
 
 
 def filter_costs(
-    mine: np.void, here: Crowd, lately: Crowd, span_s: float, routes: Routes
+    mine: np.void, here: Crowd, lately: Crowd, span_s: float, routes: Routes, wave_s: float
 ) -> tuple[FilterCost, ...]:
     """The filters whose loss would let more people through, the dearest first; empty where no
-    filter of one's own stands in the way. `lately` came within the last `span_s`."""
+    filter of one's own stands in the way. `lately` came within the last `span_s`, waves come every
+    `wave_s`."""
     now, came = sift(mine, here, routes), sift(mine, lately, routes)
     fitting = now.fit()
-    expected = _expected_s(fitting, here, came.fit(), span_s)
+    expected = _expected_s(fitting, here, came.fit(), span_s, wave_s)
     costs = []
     for each in now.own:
         wider, wider_came = now.fit(each), came.fit(each)
         more = int(wider.sum() - fitting.sum()) * here.stands_for
         if more or wider_came.sum() > came.fit().sum():
-            without = _expected_s(wider, here, wider_came, span_s)
+            without = _expected_s(wider, here, wider_came, span_s, wave_s)
             costs.append(FilterCost(each, more, expected, without))
     return tuple(sorted(costs, key=lambda cost: (_told(cost.without_s), cost.filter)))
 
 
 def similarity_cost(
-    similarity: NDArray[np.float64], wanted: float, relaxed_after_s: float, start: float
+    similarity: NDArray[np.float64],
+    wanted: float,
+    relaxed_after_s: float,
+    start: float,
+    wave_s: float,
 ) -> FilterCost | None:
     """What one's own patience costs: the people who fit but are not close enough yet, and until
     when the closest of them is. `similarity` is theirs, `wanted` what one takes now; patience falls
@@ -112,14 +116,14 @@ def similarity_cost(
     if not len(similarity) or (best := max(float(similarity.max()), 0.0)) >= wanted:
         return None
     left_s = relaxed_after_s * (wanted - best) / start
-    return FilterCost(Filter.SIMILARITY, len(similarity), max(left_s, WAVE_S), WAVE_S)
+    return FilterCost(Filter.SIMILARITY, len(similarity), max(left_s, wave_s), wave_s)
 
 
 def _expected_s(
-    fitting: NDArray[np.bool_], here: Crowd, came: NDArray[np.bool_], span_s: float
+    fitting: NDArray[np.bool_], here: Crowd, came: NDArray[np.bool_], span_s: float, wave_s: float
 ) -> float | None:
     if count := int(fitting.sum()) * here.stands_for:
-        return WAVE_S * max(1.0, float(here.rivals[fitting].mean()) / count)
+        return wave_s * max(1.0, float(here.rivals[fitting].mean()) / count)
     return span_s / int(came.sum()) if came.any() else None
 
 

@@ -50,7 +50,7 @@ async def test_who_waits_long_is_told_what_a_filter_costs(scene: Any) -> None:
     told = queued(scene, "ana")
     (cost,) = told.costs
     assert told.reason is WaitReason.NO_ONE_FITS
-    assert (cost.filter, cost.more_people, cost.without_s) == (Filter.COUNTRIES, 1, 1.0)
+    assert (cost.filter, cost.more_people, cost.without_s) == (Filter.COUNTRIES, 1, 0.1)
     assert cost.expected_s is None
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from inyeon.matching.domain.arrivals import KEPT, LEAST_SPAN_S, SPAN_S, Arrivals
 from inyeon.matching.domain.costs import (
-    WAVE_S,
     Crowd,
     FilterCost,
     filter_costs,
@@ -29,6 +28,7 @@ from inyeon.matching.workload import synthetic_pool, synthetic_waiters
 
 pytestmark = pytest.mark.unit
 
+WAVE_S = 0.5
 ROUTES = Routes.parse(["en-es", "fr-pt"])
 BASE = next(iter(synthetic_waiters(1, seed=1, minors=0.0))).ticket
 
@@ -74,7 +74,7 @@ OTHERS = (
 
 
 def costs(here: Crowd, lately: Crowd, span_s: float = 60.0) -> dict[Filter, FilterCost]:
-    found = filter_costs(snapshot_of(ANA).rows[0], here, lately, span_s, ROUTES)
+    found = filter_costs(snapshot_of(ANA).rows[0], here, lately, span_s, ROUTES, WAVE_S)
     return {cost.filter: cost for cost in found}
 
 
@@ -119,7 +119,7 @@ def test_a_share_of_the_people_stands_for_all() -> None:
 def test_the_dearest_filter_comes_first_and_what_costs_nothing_is_left_out() -> None:
     people = snapshot_of(ANA, *OTHERS[:2], *OTHERS[3:])
     found = filter_costs(
-        snapshot_of(ANA).rows[0], crowd(people, [0], rivals=3), nobody(), 60.0, ROUTES
+        snapshot_of(ANA).rows[0], crowd(people, [0], rivals=3), nobody(), 60.0, ROUTES, WAVE_S
     )
     assert [cost.filter for cost in found] == [Filter.GENDERS, Filter.COMMON_LANGUAGE]
 
@@ -152,10 +152,12 @@ def test_dropping_a_filter_counts_what_a_wave_would_find_without_it(dropped: Fil
 
 
 def test_patience_costs_until_the_closest_is_close_enough() -> None:
-    cost = similarity_cost(np.array([0.1, -0.3]), 0.3, relaxed_after_s=20.0, start=0.4)
+    cost = similarity_cost(
+        np.array([0.1, -0.3]), 0.3, relaxed_after_s=20.0, start=0.4, wave_s=WAVE_S
+    )
     assert cost == FilterCost(Filter.SIMILARITY, 2, pytest.approx(10.0), WAVE_S)  # type: ignore[arg-type]
-    assert similarity_cost(np.array([0.1, 0.3]), 0.3, 20.0, 0.4) is None
-    assert similarity_cost(np.array([]), 0.3, 20.0, 0.4) is None
+    assert similarity_cost(np.array([0.1, 0.3]), 0.3, 20.0, 0.4, WAVE_S) is None
+    assert similarity_cost(np.array([]), 0.3, 20.0, 0.4, WAVE_S) is None
 
 
 def test_arrivals_are_the_newest_of_the_last_ten_minutes() -> None:
