@@ -36,6 +36,7 @@ from inyeon.matching.api.acting import Acting
 from inyeon.matching.api.limits import VerbLimits
 from inyeon.matching.api.pool_page import pool_page
 from inyeon.matching.api.pools import PoolServicer, pools_router
+from inyeon.matching.api.rooms import PeerRooms
 from inyeon.matching.api.routing import Routing
 from inyeon.matching.api.scores import ScoreServicer
 from inyeon.matching.api.seek import SeekHandler
@@ -87,6 +88,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
     acks = GroupAcks(store, sessions, ground.clock)
     acting = Acting(floor, peers)
     peers.answer(acting.answer)
+    rooms = PeerRooms(acting, peers)
     routing = Routing(acting, peers, ground.clock, _pool_of(settings, territories))
     limits = VerbLimits(RateLimiter(ground.clock))
     handler = SeekHandler(routing, peers, acks, limits)
@@ -98,7 +100,7 @@ async def build(settings: MatchingSettings, ground: Ground) -> Service:
         work = (
             lambda: read_tickets(desk, ground.log, ground.consumer_metrics),
             lambda: run_waves(desk, settings.wave_every_s),
-            lambda: run_upkeep(desk),
+            lambda: run_upkeep(desk, rooms),
         )
 
         def lost_it() -> None:

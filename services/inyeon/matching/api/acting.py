@@ -10,7 +10,7 @@ from inyeon.matching.api.callers import Caller, Closed, Verb
 from inyeon.matching.api.forwarding import Spoken, answer_to, request_from
 from inyeon.matching.api.verbs import act
 from inyeon.matching.app.floor import Floor
-from inyeon.matching.app.overflow import whereabouts
+from inyeon.matching.app.overflow import room, whereabouts
 from inyeon.runtime.errors import InyeonError
 from inyeon.runtime.peers import Peers
 from inyeon_protos.matching.v1 import forwarding_pb2 as pb
@@ -67,7 +67,15 @@ class Acting:
             self._peers.release(caller.user_id, caller.epoch - 1)
         standing = self.standing(pool)
         done = await self.act_all(pool, spoken) if standing is Standing.OWNER else None
-        return (done or pb.ForwardResponse(standing=standing.value)).SerializeToString()
+        response = done or pb.ForwardResponse(standing=standing.value)
+        response.room = self.room(pool)
+        return response.SerializeToString()
+
+    def room(self, pool: str) -> int:
+        """How many more tickets a pool takes; 0 where this replica does not own it."""
+        if self.standing(pool) is not Standing.OWNER:
+            return 0
+        return room(self._floor.desks[pool])
 
     async def act_all(self, pool: str, spoken: Sequence[Spoken]) -> pb.ForwardResponse:
         """All of it in a pool that this replica owns, whatever is refused among it."""

@@ -194,6 +194,15 @@ class Book(Protocol):
         ...
 
 
+class Rooms(Protocol):
+    """Pools of this replica and of others."""
+
+    async def room(self, pool: str) -> int:
+        """How many more tickets it takes within a second; 0 where it is full, drains, is paused,
+        or has no owner that answers."""
+        ...
+
+
 class TicketLog(Protocol):
     """Where waiting tickets are kept: the log."""
 

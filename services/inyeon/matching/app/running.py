@@ -10,6 +10,7 @@ from inyeon.matching.app.desk import Desk
 from inyeon.matching.app.end_match import lose_matches
 from inyeon.matching.app.offering import offer_widening
 from inyeon.matching.app.overflow import overflow
+from inyeon.matching.app.ports import Rooms
 from inyeon.matching.app.renew import keep_tickets, renew_grants
 from inyeon.matching.app.wave import run_wave
 from inyeon.matching.domain.waves import warm_up
@@ -33,7 +34,7 @@ async def run_waves(desk: Desk, every_s: float) -> None:
         await desk.clock.sleep(max(every_s, desk.clock.monotonic() - began_s))
 
 
-async def run_upkeep(desk: Desk) -> None:
+async def run_upkeep(desk: Desk, rooms: Rooms) -> None:
     """Renews grants, ends lost matches, keeps tickets in the log. A dependency that is away is
     waited for."""
     await desk.hall.rebuilt.wait()
@@ -46,7 +47,7 @@ async def run_upkeep(desk: Desk) -> None:
             await lose_matches(desk)
             if desk.watch is not None:
                 await desk.watch.work()
-            await overflow(desk)
+            await overflow(desk, rooms)
             await offer_widening(desk)
             if kept_at + KEEP_TICKETS_EVERY_S <= now:
                 await keep_tickets(desk)

@@ -15,11 +15,12 @@ from inyeon.matching.adapters.wire import ticket_from
 from inyeon.matching.app.admit import admit
 from inyeon.matching.app.cancel import cancel
 from inyeon.matching.app.desk import Desk
-from inyeon.matching.app.overflow import overflow, whereabouts
+from inyeon.matching.app.overflow import overflow, room, whereabouts
 from inyeon.matching.app.owning import take_over
 from inyeon.matching.app.wave import run_wave
 from inyeon.matching.data import COUNTRIES, POOLS
 from inyeon.matching.domain.matches import EndReason
+from inyeon.matching.domain.modes import PoolMode
 from inyeon.matching.domain.news import Matched
 from inyeon.matching.domain.overflowing import Overflow
 from inyeon.matching.domain.tickets import Ticket, TicketEnd
@@ -33,6 +34,18 @@ pytestmark = pytest.mark.unit
 
 RULES = Overflow(read_territories(COUNTRIES, POOLS), after_s=60.0)
 HOME, NEXT = "north-america", "europe"  # the people of these tests are of the United States
+
+
+class Roomy:
+    """Pools with so much room, each."""
+
+    def __init__(self, left: int = 1_000) -> None:
+        self.left = left
+        self.asked: list[str] = []
+
+    async def room(self, pool: str) -> int:
+        self.asked.append(pool)
+        return self.left
 
 
 async def desks(scene: Any) -> tuple[Desk, Desk]:
@@ -64,7 +77,7 @@ async def moved(scene: Any) -> tuple[Desk, Desk, Ticket]:
     home, neighbour = await desks(scene)
     await scene.clock.advance(61.0)
     await scene.beat("ana")
-    await overflow(home)
+    await overflow(home, Roomy())
     (ticket,) = [one for one in await tickets_in_log(scene) if one.pool == NEXT]
     return home, neighbour, ticket
 
@@ -76,10 +89,10 @@ async def test_who_has_waited_long_waits_on_in_the_next_pool_with_the_time_waite
     before = home.hall.pool.of_user("ana")
     await scene.clock.advance(59.0)
     await scene.beat("ana")
-    await overflow(home)
+    await overflow(home, Roomy())
     assert home.hall.pool.of_user("ana") is before
     await scene.clock.advance(2.0)
-    await overflow(home)
+    await overflow(home, Roomy())
     assert home.hall.pool.of_user("ana") is None
     (ticket,) = [one for one in await tickets_in_log(scene) if one.pool == NEXT]
     await admit(neighbour, [ticket])
@@ -100,7 +113,7 @@ async def test_a_paused_ticket_stays(scene: Any) -> None:
     await scene.clock.advance(25.0)
     await scene.beat("ana", present=False)
     await scene.clock.advance(25.0)
-    await overflow(home)
+    await overflow(home, Roomy())
     assert home.hall.pool.of_user("ana") is not None
 
 
@@ -123,7 +136,7 @@ async def test_a_move_that_was_not_first_changes_nothing_here(scene: Any) -> Non
     await home.book.end_ticket(ticket, TicketEnd.EXPIRED, scene.clock.now())
     await scene.clock.advance(61.0)
     await scene.beat("ana")
-    await overflow(home)
+    await overflow(home, Roomy())
     assert not home.hall.away and len(await tickets_in_log(scene)) == 1
 
 
@@ -175,6 +188,38 @@ async def test_finished_moves_are_forgotten_before_the_ends_that_say_so(scene: A
 async def test_without_rules_nobody_moves(scene: Any) -> None:
     await scene.person("ana")
     await scene.clock.advance(10_000.0)
-    await overflow(scene.desk)
+    await overflow(scene.desk, Roomy())
     assert await whereabouts(scene.desk, "ana", "KR") is None
     assert scene.desk.hall.pool.of_user("ana") is not None
+
+
+async def test_nobody_moves_into_a_pool_that_takes_nobody(scene: Any) -> None:
+    home, _ = await desks(scene)
+    await scene.clock.advance(61.0)
+    await scene.beat("ana")
+    await overflow(home, full := Roomy(0))
+    assert full.asked == [NEXT] and home.hall.pool.of_user("ana") is not None
+    await overflow(home, Roomy(1))
+    assert home.hall.pool.of_user("ana") is None
+
+
+async def test_no_more_move_than_the_next_pool_takes_and_it_is_asked_once(scene: Any) -> None:
+    home, _ = await desks(scene)
+    await scene.person("bob")
+    await scene.person("cid")
+    await scene.clock.advance(61.0)
+    for user in ("ana", "bob", "cid"):
+        await scene.beat(user)
+    await overflow(home, rooms := Roomy(2))
+    assert rooms.asked == [NEXT] and len(home.hall.pool) == 1
+    assert len(await tickets_in_log(scene)) == 5
+
+
+@pytest.mark.parametrize("mode", PoolMode)
+async def test_a_pool_takes_as_many_as_there_is_room_for_while_it_is_open(
+    scene: Any, mode: PoolMode
+) -> None:
+    home, _ = await desks(scene)
+    home.hall.mode = mode
+    assert room(home) == (home.max_waiting - 1 if mode is PoolMode.OPEN else 0)
+    assert room(replace(home, max_waiting=1)) == 0

@@ -50,6 +50,13 @@ WISH = replace(
 Scene = Any  # conftest.Scene
 
 
+class NoRooms:
+    """Other pools, of which none takes anybody."""
+
+    async def room(self, pool: str) -> int:
+        return 0
+
+
 async def tickets_in(log: MemoryLog) -> list[events_pb2.TicketWaiting]:
     reader = await log.read_all([TICKETS])
     records = await reader.poll(100, 0.0)
@@ -513,7 +520,7 @@ async def test_a_crowd_is_paired_in_one_wave_off_the_loop(scene: Scene) -> None:
 async def test_upkeep_renews_and_keeps_and_waits_for_what_is_away(scene: Scene) -> None:
     scene.desk.hall.rebuilt.set()
     await scene.person("ana")
-    upkeep = asyncio.create_task(run_upkeep(scene.desk))
+    upkeep = asyncio.create_task(run_upkeep(scene.desk, NoRooms()))
     try:
         await scene.clock.advance(0.0)  # the task reads its clock first
         scene.log.outage = True
