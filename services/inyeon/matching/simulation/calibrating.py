@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.simulation.calibration import FORMAT
+from inyeon.matching.simulation.leaving import leaving
 
 BIN_S = 600
 SESSION_GAP_S = 1800
@@ -87,6 +88,7 @@ def calibrate(folder: Path) -> Facts:
             "gap_s": SESSION_GAP_S,
             "partners_mean": round(float(partners.mean()), DIGITS),
         },
+        "leaving": leaving(_early(messages), DIGITS),
         "reciprocity": _reciprocity(messages),
         "conversations": _talks(messages),
         "mutual": _mutual(folder / "speed_dating_waves_1_11.csv"),
@@ -112,6 +114,12 @@ def _cut(events: list[tuple[int, int]], gap_s: int) -> Iterator[list[tuple[int, 
             run = []
         run.append(event)
     yield run
+
+
+def _early(messages: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the busy days alone, as arrivals are."""
+    early: NDArray[np.bool_] = messages[:, 2] < messages[:, 2].min() + BUSY_DAYS * 86_400
+    return messages[early]
 
 
 def _arrivals(starts: NDArray[np.int64]) -> Facts:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inyeon.matching.domain.languages import Routes
+from inyeon.matching.domain.score_models import LINEAR_1, ScoreModel, Term
 from inyeon.matching.domain.scoring import Patience
 from inyeon.matching.domain.snapshot import Snapshot
 from inyeon.matching.domain.tickets import Ticket
@@ -38,7 +39,7 @@ class Chooser:
     def __init__(self, policy: Policy, routes: Routes, seed: int) -> None:
         self._policy, self._seed, self._passes = policy, seed, 0
         patience = Patience(policy.min_similarity, policy.relaxed_after_s)
-        self._rules = WaveRules(patience, routes)
+        self._rules = WaveRules(patience, routes, score=_score(policy))
         self._routes = routes
         self._fitting: Mapping[str, int] = {}
 
@@ -123,6 +124,13 @@ class Chooser:
         low, high = min(one, other), max(one, other)
         pair = snapshot.tickets[one], snapshot.tickets[other]
         return (low, high) not in barred and may_meet(*pair, self._routes)
+
+
+def _score(policy: Policy) -> ScoreModel:
+    if policy.waiting_weight == LINEAR_1.weight(Term.WAITING):
+        return LINEAR_1
+    weights = {**LINEAR_1.weights, Term.WAITING: policy.waiting_weight}
+    return ScoreModel("simulated", LINEAR_1.meeting, weights)
 
 
 def _bars(snapshot: Snapshot) -> frozenset[tuple[int, int]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from inyeon.matching.domain.languages import Routes
 from inyeon.matching.domain.refusals import WishRefused
+from inyeon.matching.domain.score_models import LINEAR_1, Term
 from inyeon.matching.simulation.refusals import SimulationRefused, known, number, shares, text
 
 KINDS = ("waves", "first-fit", "on-arrival")
@@ -75,6 +76,8 @@ class Policy:
     """Who shows that they are about to leave counts as having waited long."""
     hard_first: bool = False
     """Whom at most HARD_FITS people fit counts as having waited long."""
+    waiting_weight: float = LINEAR_1.weight(Term.WAITING)
+    """What the waiting time counts in a score; it rises to the whole of it over a minute."""
     explore: float = 0.0
     """Share of waves in which anybody within the gates will do at once."""
 
@@ -149,6 +152,7 @@ def _policy(at: str, facts: Any) -> Policy:
     number(f"{at}min_similarity", read.min_similarity, 0, 1)
     number(f"{at}relaxed_after_s", read.relaxed_after_s, 0.001, 600)
     number(f"{at}explore", read.explore, 0, 1)
+    number(f"{at}waiting_weight", read.waiting_weight, 0, 4)
     for name in ("leaving_first", "hard_first"):
         if not isinstance(getattr(read, name), bool):
             raise SimulationRefused(f"{at}{name}", "not true or false")

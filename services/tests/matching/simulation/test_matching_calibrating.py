@@ -14,6 +14,7 @@ import pytest
 
 from inyeon.matching.simulation.calibrating import calibrate, read_speaks, sessions_of
 from inyeon.matching.simulation.calibration import HOURS, read, shipped
+from inyeon.matching.simulation.leaving import WATCHED_S, waits_of, weibull
 from inyeon.matching.simulation.refusals import SimulationRefused
 
 pytestmark = pytest.mark.unit
@@ -127,3 +128,28 @@ def test_a_broken_file_is_refused_by_field(change: Change, field: str) -> None:
     with pytest.raises(SimulationRefused) as refused:
         read(change(json.loads(shipped_text())))
     assert refused.value.field == field
+
+
+def test_who_opens_with_another_before_the_answer_has_left() -> None:
+    rows = [
+        [1, 2, 0],  # answered after 30 s
+        [2, 1, 30],
+        [1, 3, 100],  # left after 50 s
+        [9, 1, 120],  # a stranger's message is no answer, and an opening of 9 with 1
+        [1, 4, 150],  # nobody answers: watched for half an hour
+        [1, 2, 160],  # goes on with 2, which is no opening
+        [4, 1, 150 + WATCHED_S + 1],
+    ]
+    left, watched = waits_of(np.array(rows))
+    assert left.tolist() == [50.0]
+    assert watched.tolist() == [30.0, float(WATCHED_S), float(WATCHED_S)]
+
+
+@pytest.mark.parametrize(("shape", "scale_s"), [(0.5, 300.0), (1.0, 60.0), (2.0, 20.0)])
+def test_the_shape_of_leaving_is_found_again_where_many_were_only_watched(
+    shape: float, scale_s: float
+) -> None:
+    times = scale_s * np.random.default_rng(4).weibull(shape, 20_000)
+    until = 2.0 * scale_s
+    found = weibull(times[times < until], np.full(int((times >= until).sum()), until))
+    assert np.allclose(found, (shape, scale_s), rtol=0.03)
