@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from inyeon.matching.api import routing as routes
+from inyeon.matching.app import state
 from inyeon.runtime.identity.claims import AgeBand
 from inyeon_protos.matching.v1 import matching_pb2 as pb
 
@@ -164,7 +165,10 @@ async def test_without_an_owner_a_device_is_told_so_in_time(
     assert "another replica" in (refused.value.details() or "")
 
 
-async def test_a_stream_that_moved_is_not_sent_away_by_its_old_end(pair: Pair, wish: Any) -> None:
+async def test_a_stream_that_moved_is_not_sent_away_by_its_old_end(
+    pair: Pair, wish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "TOLD_EVERY_S", 0.5)
     old = await at(pair.owner, "ana")
     await old.seek(wish("ja"))
     await old.hear("queued")

@@ -109,8 +109,7 @@ async def replicas(tmp_path: Path, sign_pass: Any) -> AsyncIterator[list[Replica
         Replica(tmp_path, "one", one, other, sign_pass),
         Replica(tmp_path, "other", other, one, sign_pass),
     ]
-    for replica in both:
-        await replica.start()
+    await asyncio.gather(*(replica.start() for replica in both))
     yield both
     for replica in both:
         await replica.kill()
@@ -164,11 +163,12 @@ async def test_two_replicas_killed_at_random_never_double_book(
         people.append(Person(device, replicas, wish(), chance))
     lives = [asyncio.create_task(person.live()) for person in people]
     await meetings(people, lives, 1)
-    for _ in range(2):
+    for last in (False, True):
         dead = chance.choice(replicas)
         await dead.kill()
         await meetings(people, lives, 1)
-        await dead.start()
+        if not last:
+            await dead.start()
     for life in lives:
         life.cancel()
     await asyncio.wait(lives)
