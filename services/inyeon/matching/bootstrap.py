@@ -17,11 +17,11 @@ from inyeon.matching.adapters.devices import DeviceHashes
 from inyeon.matching.adapters.frames import ProtoFrames
 from inyeon.matching.adapters.length_files import read_lengths
 from inyeon.matching.adapters.metrics import PrometheusMeter
+from inyeon.matching.adapters.policy_files import read_policies
 from inyeon.matching.adapters.score_files import FileScores
 from inyeon.matching.adapters.score_metrics import PrometheusScoreMeter
 from inyeon.matching.adapters.score_tallies import SqlScoreTallies
 from inyeon.matching.adapters.score_words import SqlScoreWords
-from inyeon.matching.adapters.policy_files import read_policies
 from inyeon.matching.adapters.seats import SqlSeats
 from inyeon.matching.adapters.session_metrics import PrometheusSessionMeter
 from inyeon.matching.adapters.session_rows import SqlSessionShelf

@@ -64,6 +64,7 @@ def test_the_settings_hold_for_everybody() -> None:
     both = POLICIES.at_least(own)
     assert both.of("US") == Policy(15.0, 40.0, True, 4.0, 1.0, True)
     assert both.of("") == Policy(15.0, 30.0, True, 5.0, 2.0, False)
+    assert both.of("").faults == FaultRules(skip_within_s=5.0, cool_down=2.0)
 
 
 @given(policies, policies, policies)
