@@ -78,3 +78,14 @@ async def test_nobody_waits_for_ever_when_the_work_is_cancelled() -> None:
     assert all(isinstance(one, asyncio.CancelledError) for one in ended)
     doubling.may.set()
     assert await together.one(4) == 8
+
+
+async def test_a_rush_shares_batches_where_a_gap_lies_between_them() -> None:
+    doubling = Doubling()
+    together = Together(doubling, most=9, gap_s=0.2)
+    assert await together.one(1) == 2  # a lone question waits for nothing
+    second = asyncio.create_task(together.one(2))
+    await asyncio.sleep(0.01)
+    assert doubling.batches == [[1]]
+    assert list(await asyncio.gather(second, together.one(3))) == [4, 6]
+    assert doubling.batches == [[1], [2, 3]]
